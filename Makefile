@@ -1,0 +1,80 @@
+# Needs make and Python 3.11 or newer; whatever else is needed is installed into .venv.
+
+PYTHON ?= python3
+WORKERS ?= auto
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CONFORMANCE := $(wildcard conformance/pyproject.toml)
+CODE := $(wildcard src conformance examples tests tools bench docs/conf.py)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
+
+.PHONY: setup
+setup: $(READY) ## Make .venv with the project and every tool in it
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "qcore needs Python 3.11 or newer: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@# Debian's Python has venv but not always the pip that it would put inside.
+	$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+
+$(READY): pyproject.toml $(CONFORMANCE) constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  --editable '.[all,docs]' --group dev $(addprefix --editable ./,$(CONFORMANCE:/pyproject.toml=))
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Watch jobs survive the death of their worker
+	@$(BIN)/qcore demo
+
+.PHONY: test
+test: setup ## Run every test, and the snippets of the pages
+	$(BIN)/pytest --numprocesses $(WORKERS) $(ARGS)
+
+.PHONY: check
+check: lint types layers sizes ## Run every static check
+
+.PHONY: lint
+lint: setup
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+
+.PHONY: types
+types: setup
+	$(BIN)/mypy $(CODE)
+	$(BIN)/pyright
+
+.PHONY: layers
+layers: setup
+	$(BIN)/lint-imports
+
+.PHONY: sizes
+sizes: setup
+	$(BIN)/python tools/sizes.py
+
+.PHONY: format
+format: setup ## Format the code and repair what can be repaired
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+.PHONY: docs
+docs: setup ## Build the pages into docs/_build/html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+.PHONY: lock
+lock: setup ## Write down the versions of .venv as the ones that setup installs
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > constraints.new
+	mv constraints.new constraints.txt
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
