@@ -41,24 +41,24 @@ test: setup ## Run every test, and the snippets of the pages
 	$(BIN)/pytest --numprocesses $(WORKERS) $(ARGS)
 
 .PHONY: check
-check: lint types layers sizes ## Run every static check
+check: lint types layers sizes ## Run the four checks below
 
 .PHONY: lint
-lint: setup
+lint: setup ## Check layout and rules of the code
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 
 .PHONY: types
-types: setup
+types: setup ## Check the types, with both checkers
 	$(BIN)/mypy $(CODE)
 	$(BIN)/pyright
 
 .PHONY: layers
-layers: setup
-	$(BIN)/lint-imports
+layers: setup ## Check who imports whom
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: sizes
-sizes: setup
+sizes: setup ## Check that nothing grows too large
 	$(BIN)/python tools/sizes.py
 
 .PHONY: format
@@ -69,6 +69,10 @@ format: setup ## Format the code and repair what can be repaired
 .PHONY: docs
 docs: setup ## Build the pages into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+.PHONY: changelog
+changelog: setup ## Show what the next release will say
+	@$(BIN)/towncrier build --draft --version next
 
 .PHONY: lock
 lock: setup ## Write down the versions of .venv as the ones that setup installs
