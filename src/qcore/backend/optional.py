@@ -1,0 +1,91 @@
+"""Optional parts of the seam, each small enough to be read at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from qcore.backend.values import PeekedJob, QueueStats
+from qcore.states import State
+
+__all__ = ["AsyncInspection", "AsyncSubscriptions", "Inspection", "Subscriptions"]
+
+
+class Inspection(Protocol):
+    """Optional: looking into a queue and moving what waits there."""
+
+    def queues(self) -> Sequence[str]:
+        """The names of the queues in this namespace, sorted."""
+        ...
+
+    def stats(self, queue: str) -> QueueStats:
+        """Counts, taken in one step."""
+        ...
+
+    def peek(self, queue: str, state: State, limit: int, offset: int) -> Sequence[PeekedJob]:
+        """Jobs in one state, next one first; changes nothing."""
+        ...
+
+    def purge(self, queue: str, state: State) -> int:
+        """Drop all jobs in one state; held ones cannot be purged. Says how many."""
+        ...
+
+    def redrive(self, queue: str, ids: Sequence[str] | None) -> int:
+        """Make dead jobs ready again, all or those named: attempt 1, crashes 0. Says how many."""
+        ...
+
+    def remove(self, queue: str, ids: Sequence[str]) -> int:
+        """Drop the named dead jobs. Says how many there were."""
+        ...
+
+
+class AsyncInspection(Protocol):
+    """As ``Inspection``, awaited."""
+
+    async def queues(self) -> Sequence[str]:
+        """As ``Inspection.queues``."""
+        ...
+
+    async def stats(self, queue: str) -> QueueStats:
+        """As ``Inspection.stats``."""
+        ...
+
+    async def peek(self, queue: str, state: State, limit: int, offset: int) -> Sequence[PeekedJob]:
+        """As ``Inspection.peek``."""
+        ...
+
+    async def purge(self, queue: str, state: State) -> int:
+        """As ``Inspection.purge``."""
+        ...
+
+    async def redrive(self, queue: str, ids: Sequence[str] | None) -> int:
+        """As ``Inspection.redrive``."""
+        ...
+
+    async def remove(self, queue: str, ids: Sequence[str]) -> int:
+        """As ``Inspection.remove``."""
+        ...
+
+
+class Subscriptions(Protocol):
+    """Optional: for adapters that only reach whoever listens."""
+
+    def subscribe(self, queue: str) -> None:
+        """Listen; in effect when this returns."""
+        ...
+
+    def gaps(self, queue: str) -> int:
+        """How often a listener of this connection may have missed something."""
+        ...
+
+
+class AsyncSubscriptions(Protocol):
+    """As ``Subscriptions``, awaited."""
+
+    async def subscribe(self, queue: str) -> None:
+        """As ``Subscriptions.subscribe``."""
+        ...
+
+    def gaps(self, queue: str) -> int:
+        """As ``Subscriptions.gaps``."""
+        ...

@@ -1,0 +1,202 @@
+"""The values that cross the seam, in batches, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, StrEnum
+
+import attrs
+
+from qcore.states import State
+
+__all__ = [
+    "Enqueue",
+    "Enqueued",
+    "Fault",
+    "Flush",
+    "PeekedJob",
+    "QueueStats",
+    "Settle",
+    "TakeRequest",
+    "Taken",
+    "TakenJob",
+    "Verb",
+]
+
+
+class Verb(StrEnum):
+    """How a delivery ends, or goes on."""
+
+    ACK = "ack"
+    RELEASE = "release"
+    RETRY = "retry"
+    DEAD_LETTER = "dead_letter"
+    EXTEND = "extend"
+    START = "start"
+
+
+class Fault(Enum):
+    """What an error of the client library means for the operation that met it."""
+
+    UNAVAILABLE = "nothing was done; it may work later"
+    REJECTED = "nothing was done, and repeating will not help"
+    INDETERMINATE = "it may or may not have been done"
+    CORRUPT = "stored data is not what the adapter wrote"
+    CLOSED = "the connection was closed by this program"
+
+
+@attrs.frozen
+class Flush:
+    """The number of one batch on one lane of one connection.
+
+    Attributes:
+        lane: A short word; one flush of a lane is under way at a time.
+        number: Grows by one with each flush of the lane; a replay repeats it.
+    """
+
+    lane: str
+    number: int
+
+
+@attrs.frozen
+class Enqueue:
+    """One job to store.
+
+    Attributes:
+        id: The job's id.
+        envelope: What to store, opaque.
+        priority: -4 … 4.
+        delay_ms: Milliseconds from the broker's now until it is due.
+        at_ms: Unix milliseconds when it is due, judged by the broker; ``None`` for ``delay_ms``.
+        unique: Whether the id is the caller's and must be checked.
+        dedup: A dedup key, or ``None``.
+    """
+
+    id: str
+    envelope: bytes
+    priority: int = 0
+    delay_ms: int = 0
+    at_ms: int | None = None
+    unique: bool = False
+    dedup: str | None = None
+
+
+@attrs.frozen
+class Enqueued:
+    """What became of one ``Enqueue``: the id that stands, and whether it is new."""
+
+    id: str
+    created: bool = True
+    receivers: int | None = None
+
+
+@attrs.frozen
+class TakeRequest:
+    """What to take.
+
+    Attributes:
+        limit: At most that many jobs; fewer are returned at once rather than waited for.
+        lease_ms: How long they stay hidden from others, from the broker's now.
+        started: Whether they go into the hands of code that works on them. If not, they were
+            taken ahead: their expiry costs no attempt until ``Verb.START`` says otherwise.
+    """
+
+    limit: int
+    lease_ms: int
+    started: bool = True
+
+
+@attrs.frozen
+class TakenJob:
+    """One job as it was taken.
+
+    Attributes:
+        token: The opaque proof that a settle needs.
+        id: The job's id.
+        envelope: What was stored.
+        number: The delivery number: grows by one at every take, never reset.
+        attempt: How often the job was tried and failed, plus one.
+        crashes: How often its holder died while working on it.
+        alone: Whether nothing else may be worked on beside it, since it may kill its worker.
+    """
+
+    token: str
+    id: str
+    envelope: bytes
+    number: int = 1
+    attempt: int = 1
+    crashes: int = 0
+    alone: bool = False
+
+
+@attrs.frozen
+class Taken:
+    """The answer of ``take``.
+
+    Attributes:
+        jobs: At most ``limit`` of them.
+        more: Whether work was left behind, so that the next ``take`` will find something.
+        next_due: Seconds until something becomes due or a lease ends; ``None`` if nothing will.
+    """
+
+    jobs: Sequence[TakenJob]
+    more: bool = False
+    next_due: float | None = None
+
+
+@attrs.frozen
+class Settle:
+    """One step for one delivery.
+
+    Attributes:
+        token: As in ``TakenJob``.
+        verb: What to do.
+        millis: The delay of a retry or the length of an extended lease, in milliseconds.
+        note: The error of a retry or the reason of a dead letter, kept for inspection.
+    """
+
+    token: str
+    verb: Verb
+    millis: int = 0
+    note: str = ""
+
+
+@attrs.frozen
+class QueueStats:
+    """How many jobs a queue has in each state, and how many ever came and went.
+
+    At rest ``enqueued == ready + delayed + held + dead + acked + dropped``.
+    """
+
+    ready: int = 0
+    delayed: int = 0
+    held: int = 0
+    dead: int = 0
+    enqueued: int = 0
+    acked: int = 0
+    dropped: int = 0
+
+
+@attrs.frozen
+class PeekedJob:
+    """One job as ``peek`` sees it.
+
+    Attributes:
+        id: The job's id, or the raw text of an item that is none.
+        state: Where it is.
+        stored: The envelope, or raw bytes that nobody could read.
+        due_in: Seconds until it is due or its lease ends; ``None`` where nothing is awaited.
+        number: Deliveries so far.
+        attempt: The attempt that is next or under way.
+        crashes: Crashes so far.
+        note: The last error or the reason of its death.
+    """
+
+    id: str
+    state: State
+    stored: bytes
+    due_in: float | None = None
+    number: int = 0
+    attempt: int = 1
+    crashes: int = 0
+    note: str = ""

@@ -1,0 +1,164 @@
+"""What a delivery knows and decides, whatever the colour of the code that holds it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qcore.backend import Settle, Taken, TakenJob, Verb
+from qcore.capabilities import Capabilities
+from qcore.codec import decode_body, decode_envelope
+from qcore.errors import Corrupt, LeaseLost
+from qcore.job import Job, Receipt
+from qcore.policy import Abandon, RetryPolicy
+
+__all__ = ["BaseDelivery", "intake"]
+
+_NOTE_LIMIT = 2000
+
+
+def intake(
+    queue: str, taken: Taken, policy: RetryPolicy
+) -> tuple[list[tuple[Job, TakenJob]], list[Settle]]:
+    """Sort what was taken.
+
+    Returns:
+        The jobs fit to be handed out, and steps that set the others aside: those that cannot be
+        read, and those that have no attempt left after a crash.
+    """
+    jobs: list[tuple[Job, TakenJob]] = []
+    unfit: list[Settle] = []
+    most = policy.max_attempts
+    for one in taken.jobs:
+        if most is not None and one.attempt > most:
+            reason = f"its worker died in the last of {most} attempts"
+            unfit.append(Settle(one.token, Verb.DEAD_LETTER, note=reason))
+            continue
+        try:
+            jobs.append((decode_envelope(one.id, queue, one.envelope), one))
+        except Corrupt as error:
+            unfit.append(Settle(one.token, Verb.DEAD_LETTER, note=str(error)))
+    return jobs, unfit
+
+
+class BaseDelivery:
+    """A job in somebody's hands.
+
+    Attributes:
+        job: The job as it was enqueued.
+        number: The delivery number: grows at every take, never reset.
+        attempt: How often the job was tried and failed, plus one.
+        crashes: How often its worker died.
+        receipt: Proof of this very delivery.
+        lease: Seconds that the lease was taken or last extended for.
+        alone: Whether nothing else should be worked on beside it: it may have killed a worker.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        taken: TakenJob,
+        lease: float,
+        asked_at: float,
+        capabilities: Capabilities,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.job = job
+        self.number = taken.number
+        self.attempt = taken.attempt
+        self.crashes = taken.crashes
+        self.alone = taken.alone
+        self.receipt = Receipt(job.queue, taken.token)
+        self.lease = lease
+        self._until = asked_at + lease
+        self._capabilities = capabilities
+        self._monotonic = monotonic
+        self._refused = False
+        self._settled = False
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        """The delivery without its body."""
+        return f"<{type(self).__name__} {self.job.queue}/{self.job.id} attempt {self.attempt}>"
+
+    @property
+    def value(self) -> Any:
+        """The body, decoded as the codec of its job says.
+
+        Raises:
+            Corrupt: If the body is not what its codec writes.
+        """
+        return decode_body(self.job.codec, self.job.body)
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else may hold the job now: refused by the broker, or out of time."""
+        if self._refused:
+            return True
+        return "lease" in self._capabilities and self._monotonic() >= self._until
+
+    @property
+    def settled(self) -> bool:
+        """Whether this program has ended the delivery."""
+        return self._settled
+
+    def lose(self) -> None:
+        """Note that the broker gave the job to somebody else."""
+        self._refused = True
+
+    def renewed(self, lease: float, asked_at: float) -> None:
+        """Note that the lease was extended for ``lease`` seconds from ``asked_at``."""
+        self.lease = lease
+        self._until = max(self._until, asked_at + lease)
+
+    @property
+    def _explicit(self) -> bool:
+        return self._capabilities.value("settlement") == "explicit"
+
+    def _step(self, verb: Verb, millis: int = 0, note: str = "") -> Settle | None:
+        """The step to send, or ``None`` where taking the job has ended it already.
+
+        Raises:
+            UnsupportedCapability: If the adapter never does this.
+            LeaseLost: If this process only inherited the delivery from its parent.
+        """
+        if verb is Verb.ACK and not self._explicit:
+            return None
+        if verb is not Verb.ACK:
+            self._capabilities.need(verb.value)
+        if self._pid != os.getpid():
+            raise LeaseLost(f"{self!r} belongs to the parent process; reserve in the child")
+        return Settle(self.receipt.token, verb, millis, note[:_NOTE_LIMIT])
+
+    def noted(self, verb: Verb, *, held: bool) -> None:
+        """Remember what the broker said of a step."""
+        if not held:
+            self._refused = True
+        elif verb not in (Verb.EXTEND, Verb.START):
+            self._settled = True
+
+    def _note_outcome(self, verb: Verb, held: Sequence[bool]) -> None:
+        """Remember what the broker said of a step.
+
+        Raises:
+            LeaseLost: If the delivery was no longer held.
+        """
+        self.noted(verb, held=held[0])
+        if not held[0]:
+            raise LeaseLost(
+                f"could not {verb.value} {self!r}: it was settled before, or its lease ran out "
+                "and somebody else may hold it; extend the lease while working"
+            )
+
+    def _verdict(self, error: BaseException | None, policy: RetryPolicy) -> tuple[Verb, int, str]:
+        """How a ``with`` block ends this delivery: the verb, its delay in ms and the note."""
+        if error is None:
+            return Verb.ACK, 0, ""
+        if not isinstance(error, Exception):
+            return Verb.RELEASE, 0, ""
+        note = f"{type(error).__name__}: {error}"
+        decision = policy.after_failure(self.attempt)
+        if isinstance(decision, Abandon):
+            return Verb.DEAD_LETTER, 0, f"{decision.reason}: {note}"
+        return Verb.RETRY, round(decision.delay * 1000), note

@@ -1,0 +1,102 @@
+"""From what a caller passes to what crosses the seam: checked, encoded, given an id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from qcore.backend import Enqueue, Enqueued
+from qcore.capabilities import Capabilities
+from qcore.codec import encode_body, encode_envelope
+from qcore.errors import LimitExceeded
+from qcore.job import Job, JobId
+from qcore.options import (
+    NewJob,
+    body_size,
+    headers_of,
+    job_id,
+    moment,
+    priority_level,
+    seconds,
+)
+
+__all__ = ["Drafter", "job_ids"]
+
+
+@attrs.frozen
+class Drafter:
+    """Makes the seam's values for the jobs of one queue.
+
+    Args:
+        queue: The queue's name.
+        codec: How values become bytes.
+        new_id: Makes an id for a job that came without one.
+        now: Tells the producer's time, in seconds since the Unix epoch.
+    """
+
+    queue: str
+    codec: str
+    new_id: Callable[[], str]
+    now: Callable[[], float]
+
+    def draft(self, jobs: Iterable[object], capabilities: Capabilities) -> list[Enqueue]:
+        """Check and encode jobs; a plain value is a job without options.
+
+        Raises:
+            InvalidInput: If an argument is wrong.
+            LimitExceeded: If there are too many, or one is too large.
+            UnsupportedCapability: If one asks for what the adapter does not offer.
+        """
+        listed = list(jobs)
+        if len(listed) > capabilities.limits.batch:
+            raise LimitExceeded(
+                f"{len(listed)} jobs at once, the limit is {capabilities.limits.batch}; "
+                "enqueue them in parts"
+            )
+        return [
+            self._draft(item if isinstance(item, NewJob) else NewJob(item), capabilities)
+            for item in listed
+        ]
+
+    def _draft(self, new: NewJob, capabilities: Capabilities) -> Enqueue:
+        limits = capabilities.limits
+        priority = priority_level(new.priority)
+        delay = seconds("delay", new.delay, most=limits.delay)
+        due = None if new.at is None else moment(new.at)
+        given = None if new.id is None else job_id("id", new.id, limits.name)
+        dedup = None if new.dedup is None else job_id("dedup", new.dedup, limits.name)
+        _need(capabilities, delay=delay > 0 or due is not None, priority=priority != 0)
+        _need(capabilities, idempotent_id=given is not None, dedup=dedup is not None)
+        now = self.now()
+        if due is not None:
+            seconds("at", max(0.0, due - now), most=limits.delay)
+        job = Job(
+            id=given or self.new_id(),
+            queue=self.queue,
+            body=body_size(encode_body(self.codec, new.body), limits),
+            headers=headers_of(new.headers, limits),
+            enqueued_at=now,
+            codec=self.codec,
+            priority=priority,
+        )
+        return Enqueue(
+            id=job.id,
+            envelope=encode_envelope(job),
+            priority=priority,
+            delay_ms=round(delay * 1000),
+            at_ms=None if due is None else round(due * 1000),
+            unique=given is not None,
+            dedup=dedup,
+        )
+
+
+def _need(capabilities: Capabilities, **asked: bool) -> None:
+    for name, is_asked in asked.items():
+        if is_asked:
+            capabilities.need(name)
+
+
+def job_ids(outcomes: Sequence[Enqueued]) -> list[JobId]:
+    """What the caller gets for each job."""
+    return [JobId(one.id, one.created, one.receivers) for one in outcomes]

@@ -1,0 +1,112 @@
+"""The reserve loop: take, and while there is nothing, wait; written once for both colours.
+
+In: how many jobs at most and how long to look for them. Out: one to ``limit`` jobs, or none when
+the time is over, which is no error. A broker that cannot be reached is tried again, with
+back-off, until the time is over; only then its error goes up. ``timeout=None`` never ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import attrs
+
+from qcore.backend import Settle, Taken, TakenJob
+from qcore.consume.commit import Pause
+from qcore.errors import Indeterminate, Unavailable
+from qcore.policy import backoff
+from qcore.sansio import Program
+
+__all__ = ["LONGEST_WAIT", "Admit", "Discard", "Found", "Take", "Wait", "combined", "reserving"]
+
+T = TypeVar("T")
+
+LONGEST_WAIT = 5.0
+"""Seconds of one wait: what a signal lost with a dead consumer can cost the others at most."""
+
+
+@attrs.frozen
+class Take:
+    """Take what is there; the reply is a ``Found``."""
+
+
+@attrs.frozen
+class Found:
+    """What a take found, and when it was asked for: leases count from then."""
+
+    taken: Taken
+    asked_at: float
+
+
+@attrs.frozen
+class Discard:
+    """Set aside what was taken but cannot be handed out."""
+
+    steps: list[Settle]
+
+
+@attrs.frozen
+class Wait:
+    """Wait for work, at most ``seconds``."""
+
+    seconds: float
+
+
+Admit = Callable[[Found], tuple[list[T], list[Settle]]]
+
+
+def reserving(
+    timeout: float | None, monotonic: Callable[[], float], admit: Admit[T]
+) -> Program[Take | Discard | Wait | Pause, list[T]]:
+    """Look for jobs until some are there or the time is over.
+
+    Args:
+        timeout: Seconds to look; 0 looks once, ``None`` never gives up.
+        monotonic: Tells the time.
+        admit: Turns what was taken into deliveries, and steps for what is not fit to be one.
+
+    Raises:
+        Unavailable: If the broker was away when the time was over.
+        Indeterminate: If the reply of the last take was lost.
+    """
+    deadline = None if timeout is None else monotonic() + timeout
+    failures = 0
+    while True:
+        try:
+            found: Found = yield Take()
+            deliveries, unfit = admit(found)
+            if unfit:
+                yield Discard(unfit)
+            if deliveries:
+                return deliveries
+            failures = 0
+            remaining = LONGEST_WAIT if deadline is None else deadline - monotonic()
+            if remaining <= 0:
+                return []
+            if (rest := _rest(found.taken)) > 0:
+                yield Wait(min(remaining, rest, LONGEST_WAIT))
+        except (Unavailable, Indeterminate):
+            failures += 1
+            if deadline is not None and monotonic() >= deadline:
+                raise
+            pause = backoff(failures)
+            if not (yield Pause(pause if deadline is None else min(pause, deadline - monotonic()))):
+                raise
+
+
+def _rest(taken: Taken) -> float:
+    """Seconds for which this answer lets us sleep."""
+    if taken.more or taken.jobs:
+        return 0.0
+    return LONGEST_WAIT if taken.next_due is None else taken.next_due
+
+
+def combined(limits: Sequence[int], taken: Taken) -> list[Taken]:
+    """Share the jobs of one take among the callers that asked together, first come first served."""
+    shares: list[Taken] = []
+    rest: list[TakenJob] = list(taken.jobs)
+    for limit in limits:
+        mine, rest = rest[:limit], rest[limit:]
+        shares.append(attrs.evolve(taken, jobs=mine))
+    return shares

@@ -1,0 +1,309 @@
+"""One queue in memory: the contract in its plainest words. Not thread-safe; told the time."""
+
+from __future__ import annotations
+
+import bisect
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from qcore.backend import (
+    Enqueue,
+    Enqueued,
+    Flush,
+    PeekedJob,
+    QueueStats,
+    Settle,
+    Taken,
+    TakenJob,
+    TakeRequest,
+    Verb,
+)
+from qcore.options import PRIORITIES
+from qcore.states import Event, State, step
+
+__all__ = ["MemoryQueue"]
+
+_URGENT_FIRST = tuple(reversed(PRIORITIES))
+
+
+@attrs.define(eq=False)
+class _Entry:
+    """A stored job with its mutable state."""
+
+    id: str
+    envelope: bytes
+    priority: int
+    state: State = State.READY
+    number: int = 0
+    attempt: int = 1
+    crashes: int = 0
+    lost: int = 0
+    until: float = 0.0
+    token: str = ""
+    started: bool = False
+    note: str = ""
+
+    def move(self, event: Event) -> None:
+        self.state = step(self.state, event)
+
+
+@attrs.define
+class MemoryQueue:
+    """The jobs of one queue.
+
+    Args:
+        crash_limit: Crashes before a job is set aside.
+        delivery_cap: Lost deliveries before a job is set aside.
+        dedup_window: Seconds that a caller's id or dedup key is known.
+    """
+
+    crash_limit: int
+    delivery_cap: int
+    dedup_window: float
+    _ready: dict[int, deque[_Entry]] = attrs.field(
+        factory=lambda: {level: deque[_Entry]() for level in _URGENT_FIRST}
+    )
+    _delayed: list[_Entry] = attrs.field(factory=list[_Entry])
+    _held: dict[str, _Entry] = attrs.field(factory=dict[str, _Entry])
+    _dead: list[_Entry] = attrs.field(factory=list[_Entry])
+    _known: dict[str, tuple[str, float]] = attrs.field(factory=dict[str, tuple[str, float]])
+    _answers: dict[tuple[str, str], tuple[int, Any]] = attrs.field(
+        factory=dict[tuple[str, str], tuple[int, Any]]
+    )
+    _enqueued: int = 0
+    _acked: int = 0
+    _dropped: int = 0
+
+    def once(self, owner: str, flush: Flush, act: Callable[[], Any]) -> Any:
+        """Act, or give the first answer again if this very flush was answered before."""
+        number, answer = self._answers.get((owner, flush.lane), (0, None))
+        if number != flush.number:
+            answer = act()
+            self._answers[owner, flush.lane] = (flush.number, answer)
+        return answer
+
+    def forget_owner(self, owner: str) -> None:
+        """Drop the answers kept for a connection that closed."""
+        self._answers = {key: kept for key, kept in self._answers.items() if key[0] != owner}
+
+    def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
+        """Store the jobs that are not known yet."""
+        self._forget_keys(now)
+        return [self._store(job, now) for job in jobs]
+
+    def _forget_keys(self, now: float) -> None:
+        # Keys are known for one window, so the oldest come first.
+        for key in list(self._known):
+            if self._known[key][1] > now:
+                break
+            del self._known[key]
+
+    def _store(self, job: Enqueue, now: float) -> Enqueued:
+        keys = [f"id {job.id}"] if job.unique else []
+        keys += [f"dedup {job.dedup}"] if job.dedup is not None else []
+        for key in keys:
+            if key in self._known:
+                return Enqueued(self._known[key][0], created=False)
+        for key in keys:
+            self._known[key] = (job.id, now + self.dedup_window)
+        entry = _Entry(job.id, job.envelope, job.priority)
+        self._enqueued += 1
+        due = now + job.delay_ms / 1000 if job.at_ms is None else job.at_ms / 1000
+        if due > now:
+            entry.state = State.DELAYED
+            self._delay(entry, due)
+        else:
+            self._ready[entry.priority].append(entry)
+        return Enqueued(job.id)
+
+    def _delay(self, entry: _Entry, due: float) -> None:
+        entry.until = due
+        bisect.insort(self._delayed, entry, key=lambda other: other.until)
+
+    def take(self, request: TakeRequest, owner: str, now: float) -> Taken:
+        """Recover, promote, then lease what is ready, most urgent first."""
+        self._recover(now)
+        self._promote(now)
+        until = now + request.lease_ms / 1000
+        jobs = [
+            self._lease(entry, owner, until, started=request.started or entry.lost > 0)
+            for entry in self._choose(request.limit)
+        ]
+        return Taken(jobs, any(self._ready.values()), self._next_due(now))
+
+    def _choose(self, limit: int) -> list[_Entry]:
+        chosen: list[_Entry] = []
+        for level in _URGENT_FIRST:
+            line = self._ready[level]
+            while line and len(chosen) < limit:
+                # A job that was in dying hands goes out alone, so that it can harm no other.
+                if chosen and line[0].lost:
+                    return chosen
+                chosen.append(line.popleft())
+                if chosen[0].lost:
+                    return chosen
+        return chosen
+
+    def _lease(self, entry: _Entry, owner: str, until: float, *, started: bool) -> TakenJob:
+        entry.move(Event.TAKE)
+        entry.number += 1
+        entry.until, entry.started = until, started
+        entry.token = f"{entry.id}|{entry.number}|{owner}"
+        self._held[entry.token] = entry
+        return TakenJob(
+            token=entry.token,
+            id=entry.id,
+            envelope=entry.envelope,
+            number=entry.number,
+            attempt=entry.attempt,
+            crashes=entry.crashes,
+            alone=entry.lost > 0,
+        )
+
+    def _recover(self, now: float) -> None:
+        expired = sorted(
+            (entry for entry in self._held.values() if entry.until <= now),
+            key=lambda entry: entry.until,
+        )
+        for entry in reversed(expired):
+            del self._held[entry.token]
+            entry.lost += 1
+            if entry.started:
+                entry.attempt += 1
+                entry.crashes += 1
+            if entry.crashes >= self.crash_limit:
+                self._bury(entry, Event.EXHAUST, f"its worker died {entry.crashes} times")
+            elif entry.lost >= self.delivery_cap:
+                self._bury(entry, Event.EXHAUST, f"{entry.lost} deliveries were lost")
+            else:
+                entry.move(Event.EXPIRE)
+                self._ready[entry.priority].appendleft(entry)
+
+    def _promote(self, now: float) -> None:
+        due = bisect.bisect_right(self._delayed, now, key=lambda entry: entry.until)
+        for entry in reversed(self._delayed[:due]):
+            entry.move(Event.DUE)
+            self._ready[entry.priority].appendleft(entry)
+        del self._delayed[:due]
+
+    def _next_due(self, now: float) -> float | None:
+        moments = [entry.until for entry in self._held.values()]
+        moments += [entry.until for entry in self._delayed[:1]]
+        return max(0.0, min(moments) - now) if moments else None
+
+    def _bury(self, entry: _Entry, event: Event, reason: str) -> None:
+        entry.move(event)
+        entry.note = reason
+        self._dead.append(entry)
+
+    def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
+        """Do each step whose token holds its delivery."""
+        return [self._settle(one, now) for one in steps]
+
+    def _settle(self, one: Settle, now: float) -> bool:
+        entry = self._held.get(one.token)
+        if entry is None or entry.until <= now:
+            return False
+        if one.verb is Verb.EXTEND:
+            entry.until = now + one.millis / 1000
+        elif one.verb is Verb.START:
+            entry.started = True
+        else:
+            del self._held[one.token]
+            self._end(entry, one, now)
+        return True
+
+    def _end(self, entry: _Entry, one: Settle, now: float) -> None:
+        if one.verb is Verb.ACK:
+            entry.move(Event.ACK)
+            self._acked += 1
+        elif one.verb is Verb.RELEASE:
+            entry.move(Event.RELEASE)
+            self._ready[entry.priority].appendleft(entry)
+        elif one.verb is Verb.RETRY:
+            entry.move(Event.RETRY)
+            entry.attempt += 1
+            entry.note = one.note
+            self._delay(entry, now + one.millis / 1000)
+        else:
+            self._bury(entry, Event.DEAD_LETTER, one.note)
+
+    def stats(self) -> QueueStats:
+        """Counts by state."""
+        return QueueStats(
+            ready=sum(map(len, self._ready.values())),
+            delayed=len(self._delayed),
+            held=len(self._held),
+            dead=len(self._dead),
+            enqueued=self._enqueued,
+            acked=self._acked,
+            dropped=self._dropped,
+        )
+
+    def peek(self, state: State, limit: int, offset: int, now: float) -> list[PeekedJob]:
+        """Jobs in one state, next one first."""
+        entries = list(self._in_state(state))[offset : offset + limit]
+        timed = state in (State.DELAYED, State.HELD)
+        return [
+            PeekedJob(
+                id=entry.id,
+                state=state,
+                stored=entry.envelope,
+                due_in=max(0.0, entry.until - now) if timed else None,
+                number=entry.number,
+                attempt=entry.attempt,
+                crashes=entry.crashes,
+                note=entry.note,
+            )
+            for entry in entries
+        ]
+
+    def _in_state(self, state: State) -> Iterable[_Entry]:
+        if state is State.READY:
+            return self._all_ready()
+        if state is State.HELD:
+            return sorted(self._held.values(), key=lambda entry: entry.until)
+        return self._delayed if state is State.DELAYED else self._dead
+
+    def _all_ready(self) -> Iterator[_Entry]:
+        for level in _URGENT_FIRST:
+            yield from self._ready[level]
+
+    def purge(self, state: State) -> int:
+        """Drop all jobs in one state."""
+        doomed = list(self._in_state(state))
+        for entry in doomed:
+            entry.move(Event.PURGE)
+        self._dropped += len(doomed)
+        if state is State.READY:
+            for line in self._ready.values():
+                line.clear()
+        elif state is State.DELAYED:
+            self._delayed.clear()
+        else:
+            self._dead.clear()
+        return len(doomed)
+
+    def redrive(self, ids: Sequence[str] | None) -> int:
+        """Make dead jobs ready again."""
+        chosen = self._exhume(ids)
+        for entry in chosen:
+            entry.move(Event.REDRIVE)
+            entry.attempt, entry.crashes, entry.lost = 1, 0, 0
+            self._ready[entry.priority].append(entry)
+        return len(chosen)
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Drop the named dead jobs."""
+        chosen = self._exhume(ids)
+        self._dropped += len(chosen)
+        return len(chosen)
+
+    def _exhume(self, ids: Sequence[str] | None) -> list[_Entry]:
+        wanted = None if ids is None else set(ids)
+        chosen = [entry for entry in self._dead if wanted is None or entry.id in wanted]
+        self._dead = [entry for entry in self._dead if entry not in chosen]
+        return chosen

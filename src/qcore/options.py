@@ -1,0 +1,228 @@
+"""What callers may pass, checked before any I/O.
+
+Every function returns the value in the form that the layers below use, or raises an
+``InvalidInput`` that names the argument, what came and what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from qcore.capabilities import Limits
+from qcore.codec import CODECS
+from qcore.errors import InvalidInput, LimitExceeded
+from qcore.job import EMPTY
+
+__all__ = [
+    "PRIORITIES",
+    "NewJob",
+    "body_size",
+    "codec_name",
+    "count",
+    "headers_of",
+    "job_id",
+    "lease_seconds",
+    "moment",
+    "name_of",
+    "priority_level",
+    "seconds",
+    "timeout_seconds",
+]
+
+PRIORITIES = range(-4, 5)
+"""The priority levels; larger is more urgent."""
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_JOB_ID = re.compile(r"[A-Za-z0-9._:-]+")
+
+
+@attrs.frozen(kw_only=True)
+class NewJob:
+    """A job to be enqueued, with the options of its own.
+
+    Attributes:
+        body: Bytes, or any value where the queue has a codec.
+        headers: Text by text.
+        id: An id chosen by the caller; enqueuing it again changes nothing.
+        dedup: A key; enqueuing it again within the window changes nothing.
+        delay: Seconds from now until it is due, on the broker's clock.
+        at: When it is due: an aware ``datetime`` or seconds since the Unix epoch.
+        priority: -4 … 4, larger is more urgent.
+    """
+
+    body: object = attrs.field(kw_only=False)
+    headers: Mapping[str, str] = EMPTY
+    id: str | None = None
+    dedup: str | None = None
+    delay: float = 0.0
+    at: datetime | float | None = None
+    priority: int = 0
+
+
+def seconds(name: str, value: object, *, most: float | None = None) -> float:
+    """A finite number of seconds that is not negative.
+
+    Raises:
+        InvalidInput: If it is no number, negative, infinite or not a number.
+        LimitExceeded: If it is above ``most``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(f"{name} must be a number of seconds, not {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise LimitExceeded(f"{name} is far too large") from None
+    if not math.isfinite(number) or number < 0:
+        raise InvalidInput(f"{name} must be finite and not negative, not {value!r}")
+    if most is not None and number > most:
+        raise LimitExceeded(f"{name} is {number:g} s, more than the limit of {most:g} s")
+    return number
+
+
+def timeout_seconds(value: object) -> float | None:
+    """A timeout: seconds, or ``None`` for no end."""
+    return None if value is None else seconds("timeout", value)
+
+
+def lease_seconds(value: object, limits: Limits) -> float:
+    """The length of a lease, within the adapter's limits.
+
+    Raises:
+        LimitExceeded: If it is shorter or longer than the adapter keeps.
+    """
+    number = seconds("lease", value, most=limits.lease_max)
+    if number < limits.lease_min:
+        raise LimitExceeded(f"lease is {number:g} s, less than the least {limits.lease_min:g} s")
+    return number
+
+
+def moment(value: object) -> float:
+    """A point in time as seconds since the Unix epoch.
+
+    Raises:
+        InvalidInput: If a datetime has no time zone, or the number is not finite.
+    """
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidInput("at must be an aware datetime; add a time zone, such as UTC")
+        return max(0.0, value.timestamp())
+    return seconds("at", value)
+
+
+def count(name: str, value: object, most: int) -> int:
+    """A whole number from 1 to ``most``.
+
+    Raises:
+        InvalidInput: If it is no whole number or below 1.
+        LimitExceeded: If it is above ``most``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(f"{name} must be a whole number above 0, not {value!r}")
+    if value > most:
+        raise LimitExceeded(f"{name} is {value}, more than the limit of {most}")
+    return value
+
+
+def priority_level(value: object) -> int:
+    """A priority level.
+
+    Raises:
+        InvalidInput: If it is no whole number.
+        LimitExceeded: If it lies outside -4 … 4.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(f"priority must be a whole number from -4 to 4, not {value!r}")
+    if value not in PRIORITIES:
+        raise LimitExceeded(f"priority is {value}; it must lie between -4 and 4")
+    return value
+
+
+def name_of(kind: str, value: object, most: int = 128) -> str:
+    """The name of a queue or namespace.
+
+    Raises:
+        InvalidInput: If it has other characters than ``[A-Za-z0-9._-]`` or none.
+        LimitExceeded: If it is too long.
+    """
+    return _word(kind, value, most, _NAME, "letters, digits, '.', '_' and '-'")
+
+
+def job_id(kind: str, value: object, most: int = 128) -> str:
+    """An id or dedup key chosen by the caller.
+
+    Raises:
+        InvalidInput: If it has other characters than ``[A-Za-z0-9._:-]`` or none.
+        LimitExceeded: If it is too long.
+    """
+    return _word(kind, value, most, _JOB_ID, "letters, digits, '.', '_', ':' and '-'")
+
+
+def _word(kind: str, value: object, most: int, pattern: re.Pattern[str], allowed: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{kind} must be text, not {type(value).__name__}")
+    if len(value) > most:
+        raise LimitExceeded(f"{kind} has {len(value)} characters, more than the limit of {most}")
+    if not pattern.fullmatch(value):
+        raise InvalidInput(f"{kind} {value!r} is not allowed: use 1 to {most} {allowed}")
+    return value
+
+
+def headers_of(value: object, limits: Limits) -> Mapping[str, str]:
+    """The headers of a job: text by text, valid Unicode, within the limits.
+
+    Raises:
+        InvalidInput: If a key or value is no text, or has a lone surrogate.
+        LimitExceeded: If there are too many, or they are too long together.
+    """
+    if not value:
+        return EMPTY
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"headers must be a mapping, not {type(value).__name__}")
+    items: dict[object, object] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+    if len(items) > limits.headers:
+        raise LimitExceeded(f"{len(items)} headers, more than the limit of {limits.headers}")
+    checked = {_text(key): _text(item) for key, item in items.items()}
+    size = sum(len(key.encode()) + len(item.encode()) for key, item in checked.items())
+    if size > limits.header_bytes:
+        raise LimitExceeded(f"headers have {size} bytes, the limit is {limits.header_bytes}")
+    return checked
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"headers must be text by text, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"a header has a lone surrogate at {error.start}") from None
+    return value
+
+
+def body_size(body: bytes, limits: Limits) -> bytes:
+    """The body, if it is within the limit.
+
+    Raises:
+        LimitExceeded: If it is larger.
+    """
+    if len(body) > limits.body:
+        raise LimitExceeded(
+            f"the body has {len(body)} bytes, the limit is {limits.body}; "
+            "store it elsewhere and enqueue a reference"
+        )
+    return body
+
+
+def codec_name(value: object) -> str:
+    """The name of a codec.
+
+    Raises:
+        InvalidInput: If there is none of that name.
+    """
+    if value not in CODECS:
+        raise InvalidInput(f"codec {value!r} is unknown; use one of {', '.join(CODECS)}")
+    return str(value)

@@ -1,0 +1,120 @@
+"""``Delivery``: a job in hand, for code that blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from qcore.backend import TakenJob, Verb
+from qcore.consume.delivery import BaseDelivery
+from qcore.consume.home import Home
+from qcore.errors import QcoreError
+from qcore.job import Job
+from qcore.options import lease_seconds, seconds
+from qcore.policy import RetryPolicy
+
+__all__ = ["Delivery"]
+
+
+class Delivery(BaseDelivery):
+    """A job in hand.
+
+    As a context manager it keeps the lease, and settles at the end: ack, or by the queue's retry
+    policy if an exception came, or release if the block was interrupted.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        taken: TakenJob,
+        lease: float,
+        asked_at: float,
+        home: Home,
+        retry: RetryPolicy,
+    ) -> None:
+        super().__init__(job, taken, lease, asked_at, home.session.capabilities, home.monotonic)
+        self._home = home
+        self._retry = retry
+
+    def ack(self) -> None:
+        """The work is done; the job is forgotten.
+
+        Raises:
+            LeaseLost: If the delivery was settled before or its lease ran out.
+            Indeterminate: If the reply was lost and the broker stayed away.
+        """
+        self._send(Verb.ACK)
+
+    def release(self) -> None:
+        """Give the job back, not counted: it is ready at once.
+
+        Raises:
+            LeaseLost: As ``ack``.
+        """
+        self._send(Verb.RELEASE)
+
+    def retry(self, delay: float = 0.0, error: str = "") -> None:
+        """Give the job back, counted as an attempt, to be due after ``delay`` seconds.
+
+        Raises:
+            LeaseLost: As ``ack``.
+        """
+        limit = self._capabilities.limits.delay
+        self._send(Verb.RETRY, round(seconds("delay", delay, most=limit) * 1000), error)
+
+    def dead_letter(self, reason: str) -> None:
+        """Set the job aside for ``reason``; it is kept until purged or redriven.
+
+        Raises:
+            LeaseLost: As ``ack``.
+        """
+        self._send(Verb.DEAD_LETTER, 0, reason)
+
+    def extend(self, lease: float) -> None:
+        """Hold the job for ``lease`` seconds from now.
+
+        Raises:
+            LeaseLost: If it is no longer held; it is not taken back from a new holder.
+        """
+        lease = lease_seconds(lease, self._capabilities.limits)
+        asked_at = self._monotonic()
+        self._send(Verb.EXTEND, round(lease * 1000))
+        self.renewed(lease, asked_at)
+
+    def _send(self, verb: Verb, millis: int = 0, note: str = "") -> None:
+        step = self._step(verb, millis, note)
+        if step is None:
+            return
+        if verb is not Verb.EXTEND:
+            # A beat that passes the settle on its way must not report a lost lease.
+            self._home.keeper.drop(self)
+        held: Sequence[bool] = self._home.session.settle(self.job.queue, [step])
+        self._note_outcome(verb, held)
+
+    def __enter__(self) -> Self:
+        """Keep the lease from now on."""
+        self._home.keep(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Settle, unless the block did.
+
+        Raises:
+            LeaseLost: If the work was done but somebody else may hold the job.
+        """
+        if self.settled or (error is not None and not self._explicit):
+            return
+        try:
+            self._send(*self._verdict(error, self._retry))
+        except QcoreError as unsettled:
+            if error is None:
+                raise
+            error.add_note(f"the job was not settled either: {unsettled}")
+        finally:
+            self._home.keeper.drop(self)

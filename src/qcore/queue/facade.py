@@ -1,0 +1,264 @@
+"""``Queue``: checks what callers pass, and leaves the work to the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import TypeVar, cast
+
+from qcore.backend import Inspection, QueueStats, Settle, Subscriptions, TakeRequest, Verb
+from qcore.consume.delivery import intake
+from qcore.consume.drafts import Drafter, job_ids
+from qcore.consume.home import Home
+from qcore.consume.inspect import (
+    InspectedJob,
+    checked_ids,
+    checked_page,
+    checked_state,
+    inspected,
+)
+from qcore.consume.reserve import Found
+from qcore.consume.session import Session
+from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
+from qcore.job import EMPTY, JobId
+from qcore.options import NewJob, count, lease_seconds, timeout_seconds
+from qcore.policy import RetryPolicy
+from qcore.queue.consumer import Consumer
+from qcore.queue.delivery import Delivery
+
+__all__ = ["Queue"]
+
+T = TypeVar("T")
+
+
+class Queue:
+    """A named line of jobs. Made by ``Connection.queue``; safe for use by many threads.
+
+    Attributes:
+        name: The queue's name.
+        retry: What ``with delivery`` does after an exception.
+    """
+
+    def __init__(self, name: str, home: Home, codec: str, retry: RetryPolicy) -> None:
+        self.name = name
+        self.retry = retry
+        self._home = home
+        self._drafter = Drafter(name, codec, home.new_id, home.clock.time)
+
+    def __repr__(self) -> str:
+        """The queue's name and adapter."""
+        return f"<Queue {self.name} of {self.session.capabilities.adapter}>"
+
+    @property
+    def session(self) -> Session:
+        """The session of this process: the layer below, not for programs."""
+        return self._home.session
+
+    def enqueue(
+        self,
+        body: object,
+        *,
+        headers: Mapping[str, str] = EMPTY,
+        id: str | None = None,
+        dedup: str | None = None,
+        delay: float = 0.0,
+        at: datetime | float | None = None,
+        priority: int = 0,
+    ) -> JobId:
+        """Store one job.
+
+        Args:
+            body: Bytes, or any value if the queue has a codec.
+            headers: Text by text.
+            id: An id of the caller's; enqueuing it again changes nothing.
+            dedup: A key; enqueuing it again within the window changes nothing.
+            delay: Seconds until it is due.
+            at: When it is due: an aware ``datetime`` or seconds since the Unix epoch.
+            priority: -4 … 4, larger is more urgent.
+
+        Returns:
+            The id that stands; its ``created`` says whether the job is new.
+
+        Raises:
+            InvalidInput: If an argument is wrong; nothing was sent.
+            UnsupportedCapability: If the adapter does not offer it; nothing was sent.
+            Unavailable: If the broker stayed away; nothing was stored.
+            Indeterminate: If the reply was lost and the broker stayed away.
+        """
+        job = NewJob(
+            body, headers=headers, id=id, dedup=dedup, delay=delay, at=at, priority=priority
+        )
+        return self.enqueue_many([job])[0]
+
+    def enqueue_many(self, jobs: Iterable[object]) -> list[JobId]:
+        """Store many jobs in one round trip, all or none.
+
+        Args:
+            jobs: ``NewJob`` values, or bodies without options.
+
+        Returns:
+            The ids, in order.
+
+        Raises:
+            QcoreError: As ``enqueue``.
+        """
+        self.session.check_open()
+        drafts = self._drafter.draft(jobs, self.session.capabilities)
+        return job_ids(self.session.enqueue(self.name, drafts)) if drafts else []
+
+    def subscribe(self) -> None:
+        """Listen from now on, where the adapter only reaches listeners; else no effect."""
+        session = self.session
+        session.check_open()
+        if session.capabilities.value("settlement") == "automatic":
+            backend = cast("Subscriptions", session.backend)
+            session.call("subscribe", backend.subscribe, self.name)
+
+    @property
+    def gaps(self) -> int:
+        """How often this connection may have missed something; always 0 where jobs are stored."""
+        if "gap" not in self.session.capabilities:
+            return 0
+        return cast("Subscriptions", self.session.backend).gaps(self.name)
+
+    def reserve(self, timeout: float | None = None, lease: float | None = None) -> Delivery | None:
+        """Take one job.
+
+        Args:
+            timeout: Seconds to wait for it; 0 looks once, ``None`` waits without end.
+            lease: Seconds that it stays hidden from others; by default the connection's.
+
+        Returns:
+            The delivery, or ``None`` when nothing came.
+
+        Raises:
+            Unavailable: If the broker was away when the time was over.
+            Closed: If the connection was closed meanwhile.
+        """
+        found = self.reserve_many(1, timeout, lease)
+        return found[0] if found else None
+
+    def reserve_many(
+        self, limit: int, timeout: float | None = None, lease: float | None = None
+    ) -> list[Delivery]:
+        """Take one to ``limit`` jobs in one round trip, without waiting for more than the first.
+
+        Raises:
+            QcoreError: As ``reserve``.
+        """
+        self.session.check_open()
+        limit = count("limit", limit, self.session.capabilities.limits.batch)
+        return self._look(limit, timeout_seconds(timeout), lease=self._lease(lease), started=True)
+
+    def consume(self, prefetch: int = 50, lease: float | None = None) -> Consumer:
+        """Deliveries without end, as a context manager that iterates.
+
+        Args:
+            prefetch: At most so many are taken ahead; fewer while jobs take long.
+            lease: Seconds that each stays hidden from others between two heartbeats.
+        """
+        most = count("prefetch", prefetch, self.session.capabilities.limits.batch)
+        look = partial(self._look, lease=self._lease(lease))
+        return Consumer(self.name, self._home, look, most)
+
+    def _lease(self, lease: float | None) -> float:
+        limits = self.session.capabilities.limits
+        return self._home.lease if lease is None else lease_seconds(lease, limits)
+
+    def _look(
+        self,
+        limit: int,
+        timeout: float | None,
+        *,
+        lease: float,
+        started: bool,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> list[Delivery]:
+        def admit(found: Found) -> tuple[list[Delivery], list[Settle]]:
+            fit, unfit = intake(self.name, found.taken, self.retry)
+            home, retry = self._home, self.retry
+            return [
+                Delivery(job, one, lease, found.asked_at, home, retry) for job, one in fit
+            ], unfit
+
+        request = TakeRequest(limit, round(lease * 1000), started)
+        return self.session.reserve(self.name, request, timeout, admit, stopped)
+
+    def ack_many(self, deliveries: Iterable[object]) -> list[bool]:
+        """Ack many deliveries in one round trip.
+
+        Args:
+            deliveries: Deliveries or their receipts.
+
+        Returns:
+            For each whether it was still held; ``False`` means that its lease was lost.
+
+        Raises:
+            InvalidReceipt: If one is of another queue; nothing was sent.
+        """
+        return self.settle_many(Settlement(one, Verb.ACK) for one in deliveries)
+
+    def settle_many(self, settlements: Iterable[Settlement]) -> list[bool]:
+        """Settle many deliveries in one round trip, each in its own way.
+
+        Returns:
+            For each whether it was still held; ``False`` means that its lease was lost.
+
+        Raises:
+            InvalidReceipt: If one is of another queue; nothing was sent.
+            UnsupportedCapability: If the adapter never does one of them; nothing was sent.
+        """
+        self.session.check_open()
+        listed = list(settlements)
+        steps = settlement_steps(self.name, listed, self.session.capabilities)
+        if not steps:
+            return [True] * len(listed)
+        for one in listed:
+            if isinstance(one.delivery, Delivery) and one.verb is not Verb.EXTEND:
+                self._home.keeper.drop(one.delivery)
+        held = list(self.session.settle(self.name, steps))
+        note_outcomes(listed, held)
+        return held
+
+    def stats(self) -> QueueStats:
+        """How many jobs are in each state.
+
+        Raises:
+            UnsupportedCapability: If the adapter keeps no jobs.
+        """
+        return self._inspect("stats", lambda inside: inside.stats(self.name))
+
+    def peek(self, state: str = "ready", limit: int = 20, offset: int = 0) -> list[InspectedJob]:
+        """Look at jobs in one state, next one first, without touching them.
+
+        Args:
+            state: ``ready``, ``delayed``, ``held`` or ``dead``.
+            limit: How many at most.
+            offset: How many to skip.
+        """
+        where = checked_state(state)
+        limit, offset = checked_page(limit, offset, self.session.capabilities)
+        rows = self._inspect("peek", lambda inside: inside.peek(self.name, where, limit, offset))
+        return inspected(self.name, rows)
+
+    def purge(self, state: str = "ready") -> int:
+        """Drop all jobs that are ``ready``, ``delayed`` or ``dead``. Says how many."""
+        where = checked_state(state, purge=True)
+        return self._inspect("purge", lambda inside: inside.purge(self.name, where))
+
+    def redrive(self, ids: Iterable[str] | None = None) -> int:
+        """Make dead jobs ready again, all or those named: attempt 1, crashes 0. Says how many."""
+        chosen = checked_ids(ids)
+        return self._inspect("redrive", lambda inside: inside.redrive(self.name, chosen))
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Drop the named dead jobs. Says how many there were."""
+        chosen = checked_ids(ids) or []
+        return self._inspect("dead_letter", lambda inside: inside.remove(self.name, chosen))
+
+    def _inspect(self, capability: str, look: Callable[[Inspection], T]) -> T:
+        session = self.session
+        session.check_open()
+        session.capabilities.need(capability)
+        return session.call(capability, look, cast("Inspection", session.backend))
