@@ -40,6 +40,14 @@ demo: setup ## Watch jobs survive the death of their worker
 test: setup ## Run every test, and the snippets of the pages
 	$(BIN)/pytest --numprocesses $(WORKERS) $(ARGS)
 
+.PHONY: test-oldest
+test-oldest: setup ## Run the tests with the oldest versions that the dependencies allow
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/oldest
+	VIRTUAL_ENV=$(VENV)/oldest $(BIN)/uv pip install --quiet --resolution lowest-direct --editable '.[all]'
+	VIRTUAL_ENV=$(VENV)/oldest $(BIN)/uv pip install --quiet --group test \
+	  $(addprefix --editable ./,$(CONFORMANCE:/pyproject.toml=))
+	$(VENV)/oldest/bin/pytest --numprocesses $(WORKERS) $(ARGS)
+
 .PHONY: check
 check: lint types layers sizes ## Run the four checks below
 
