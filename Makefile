@@ -7,7 +7,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CONFORMANCE := $(wildcard conformance/pyproject.toml)
-CODE := $(wildcard src conformance examples tests tools bench docs/conf.py)
 
 .DEFAULT_GOAL := help
 
@@ -49,16 +48,22 @@ test-oldest: setup ## Run the tests with the oldest versions that the dependenci
 	$(VENV)/oldest/bin/pytest --numprocesses $(WORKERS) $(ARGS)
 
 .PHONY: check
-check: lint types layers sizes ## Run the four checks below
+check: layout rules mypy pyright layers sizes ## Run the six checks below
 
-.PHONY: lint
-lint: setup ## Check layout and rules of the code
-	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/ruff check $(CODE)
+.PHONY: layout
+layout: setup ## Check the layout of the code
+	$(BIN)/ruff format --check .
 
-.PHONY: types
-types: setup ## Check the types, with both checkers
-	$(BIN)/mypy $(CODE)
+.PHONY: rules
+rules: setup ## Check the code against the rules
+	$(BIN)/ruff check .
+
+.PHONY: mypy
+mypy: setup ## Check the types with mypy
+	$(BIN)/mypy .
+
+.PHONY: pyright
+pyright: setup ## Check the types with pyright
 	$(BIN)/pyright
 
 .PHONY: layers
@@ -71,8 +76,8 @@ sizes: setup ## Check that nothing grows too large
 
 .PHONY: format
 format: setup ## Format the code and repair what can be repaired
-	$(BIN)/ruff format $(CODE)
-	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 .PHONY: docs
 docs: setup ## Build the pages into docs/_build/html
