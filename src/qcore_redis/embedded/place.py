@@ -42,20 +42,16 @@ class Place:
         with reported(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                self._address = Address(directory, self.descriptor)
-            except BaseException:
-                os.close(self.descriptor)
-                raise
+        self._address = Address(directory, self.descriptor)
 
-    @property
     def socket_path(self) -> str:
-        """What a client of this process connects to."""
-        return self._address.path
+        """Return what a client of this process connects to.
 
-    def settle_in_child(self) -> None:
-        """Make a forked child independent of what its parent removes when it closes."""
-        self._address = Address(self.directory, self.descriptor)
+        Raises:
+            Unavailable: No path that is short enough can be made.
+            OSError: The same, for a reason of the operating system's.
+        """
+        return self._address.path()
 
     def lock(self, name: str) -> Lock:
         """Open one of the directory's lock files."""
@@ -77,7 +73,7 @@ class Place:
         try:
             with socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(min(PING_TIMEOUT, max(seconds, PAUSE)))
-                client.connect(self.socket_path)
+                client.connect(self.socket_path())
                 client.sendall(b"PING\r\n")
                 return client.recv(512)
         except OSError:

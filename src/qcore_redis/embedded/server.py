@@ -93,7 +93,7 @@ class EmbeddedServer:
         """
         if self._closed:
             raise self._refusal()
-        return self._place.socket_path if self._is_user() else self.ensure()
+        return self._place.socket_path() if self._is_user() else self.ensure()
 
     def ensure(self) -> str:
         """Return ``socket_path`` once the server answers there, starting it again if it is gone.
@@ -108,7 +108,7 @@ class EmbeddedServer:
             if not self._is_user() or not answered(self._place.ping(self._timeout)):
                 with reported(self._place.directory):
                     self._join(Deadline(self._timeout, self._clock))
-            return self._place.socket_path
+            return self._place.socket_path()
 
     def close(self) -> None:
         """Stop using the server; once more does nothing.
@@ -144,7 +144,6 @@ class EmbeddedServer:
         if self._users is not None:
             # Inherited by a fork: the parent keeps it.
             self._users.forget()
-            self._place.settle_in_child()
         self._users = users
         self._user_pid = os.getpid()
 

@@ -16,7 +16,7 @@ from qcore.errors import Unavailable
 from qcore_redis.embedded.locks import PAUSE, Deadline
 from qcore_redis.embedded.place import Place, answered
 
-__all__ = ["Launch", "bring_up"]
+__all__ = ["Launch", "bring_up", "launched"]
 
 WATCHER = Path(__file__).with_name("watcher.py")
 LOST_RACES = ("busy\n", "gone\n")
