@@ -31,7 +31,9 @@ class EmbeddedServer:
 
     After a fork the child becomes a user of its own when it first asks for the socket's path.
     Until then it shares its parent's place: the parent's ``close`` ends it, but when the parent is
-    killed the server stays until the child ends, closes or becomes a user.
+    killed the server stays until the child ends, closes or becomes a user. A parent that is killed
+    in the moments in which another of its threads opens or ensures leaves the child the start lock
+    as well: nobody else can open until the child ends or starts another program.
     """
 
     def __init__(self, place: Place, timeout: float, clock: Clock) -> None:
