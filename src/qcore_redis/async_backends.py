@@ -1,0 +1,155 @@
+"""The list and streams adapters for asyncio: programs run over a port."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from qcore.backend import (
+    Enqueue,
+    Enqueued,
+    Fault,
+    Flush,
+    PeekedJob,
+    QueueStats,
+    Settle,
+    Taken,
+    TakeRequest,
+)
+from qcore.capabilities import Capabilities
+from qcore.sansio import Program, arun
+from qcore.states import State
+from qcore_redis.backends import FULL_POLL, PROBED, Used
+from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
+from qcore_redis.ports.aio import AsyncPort
+from qcore_redis.probe import judged, probing
+from qcore_redis.programs import StoredPrograms, Words
+
+__all__ = ["AsyncStoredBackend"]
+
+N = TypeVar("N")
+T = TypeVar("T")
+
+
+class AsyncStoredBackend:
+    """A connection that stores, for asyncio."""
+
+    def __init__(self, programs: StoredPrograms, port: AsyncPort, best: Capabilities) -> None:
+        self._programs = programs
+        self._port = port
+        self._best = best
+        self._used = Used()
+        self._closed = False
+        self._chores: set[asyncio.Task[Any]] = set()
+
+    async def _run(self, program: Program[Words, T]) -> T:
+        return await arun(program, self._port.execute)
+
+    async def open(self) -> Capabilities:
+        """Probe the server."""
+        facts = await self._run(probing(*PROBED))
+        self._programs.has_blmove = facts.has("blmove")
+        return judged(self._best, facts)
+
+    def interrupt(self) -> None:
+        """End every wait."""
+        self._port.interrupt()
+
+    async def close(self) -> None:
+        """Give back what is claimed, drop kept answers, close the sockets."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await asyncio.gather(*self._chores, return_exceptions=True)
+            for queue, lanes in self._used.items():
+                await self._run(self._programs.leave(queue, lanes))
+        except (NotSent, SocketLost, Refused):
+            # The server is away: others sweep what was claimed, answers expire.
+            pass
+        finally:
+            await self._port.close()
+
+    async def enqueue(
+        self, queue: str, jobs: Sequence[Enqueue], flush: Flush
+    ) -> Sequence[Enqueued]:
+        """Store jobs."""
+        self._used.note(queue, flush)
+        return await self._run(self._programs.enqueue(queue, jobs, flush))
+
+    async def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
+        """Take jobs."""
+        self._used.note(queue, flush)
+        return await self._run(self._programs.take(queue, request, flush))
+
+    async def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
+        """Do each step."""
+        self._used.note(queue, flush)
+        return await self._run(self._programs.settle(queue, steps, flush))
+
+    async def wait(self, queues: Sequence[str], timeout: float) -> None:
+        """Sleep on the server; on a full one that refuses, look again soon."""
+        commands = [self._programs.wait_words(queue, timeout) for queue in queues]
+        try:
+            await self._port.wait(commands, timeout)
+        except Refused as error:
+            if not is_full(error):
+                raise
+            await self._port.pause(min(timeout, FULL_POLL))
+        except asyncio.CancelledError:
+            # The signal may have come just now, and nobody here will look.
+            for queue in queues:
+                self._later(self._programs.give_up(queue))
+            raise
+
+    def _later(self, program: Program[Words, Any]) -> None:
+        chore = asyncio.ensure_future(self._attempt(program))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def _attempt(self, program: Program[Words, Any]) -> None:
+        try:
+            await self._run(program)
+        except (NotSent, SocketLost, Refused):
+            # The server is away: what was claimed is swept when this connection looks dead.
+            pass
+
+    async def health(self) -> Mapping[str, Any]:
+        """How long one exchange takes."""
+        began = time.perf_counter()
+        await self._port.execute(("PING",))
+        return {"latency": time.perf_counter() - began}
+
+    def classify(self, error: BaseException) -> Fault | None:
+        """What an error means."""
+        return fault_of(error)
+
+    def native(self, kind: type[N]) -> N | None:
+        """A ``redis.asyncio.Redis`` over the same pool."""
+        return self._port.native(kind)
+
+    async def queues(self) -> Sequence[str]:
+        """The queues of the namespace."""
+        return await self._run(self._programs.queues())
+
+    async def stats(self, queue: str) -> QueueStats:
+        """Counts by state."""
+        return await self._run(self._programs.stats(queue))
+
+    async def peek(self, queue: str, state: State, limit: int, offset: int) -> Sequence[PeekedJob]:
+        """Jobs in one state."""
+        return await self._run(self._programs.peek(queue, state, limit, offset))
+
+    async def purge(self, queue: str, state: State) -> int:
+        """Drop all jobs in one state."""
+        return await self._run(self._programs.purge(queue, state))
+
+    async def redrive(self, queue: str, ids: Sequence[str] | None) -> int:
+        """Make dead jobs ready again."""
+        return await self._run(self._programs.redrive(queue, ids))
+
+    async def remove(self, queue: str, ids: Sequence[str]) -> int:
+        """Drop the named dead jobs."""
+        return await self._run(self._programs.remove(queue, ids))

@@ -1,0 +1,152 @@
+"""The list and streams adapters for callers that block: programs run over a port."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from qcore.backend import (
+    Enqueue,
+    Enqueued,
+    Fault,
+    Flush,
+    PeekedJob,
+    QueueStats,
+    Settle,
+    Taken,
+    TakeRequest,
+)
+from qcore.capabilities import Capabilities
+from qcore.sansio import Program, run
+from qcore.states import State
+from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
+from qcore_redis.ports.sync import SyncPort
+from qcore_redis.probe import judged, probing
+from qcore_redis.programs import StoredPrograms, Words
+
+__all__ = ["FULL_POLL", "PROBED", "StoredBackend", "Used"]
+
+N = TypeVar("N")
+T = TypeVar("T")
+
+FULL_POLL = 0.1
+"""Seconds between looks while a full server refuses to let us sleep on it."""
+
+PROBED = ("blmove", "bzpopmin", "evalsha")
+
+
+class Used:
+    """Which queues and lanes this connection has used, to tidy up at close."""
+
+    def __init__(self) -> None:
+        self._lanes: defaultdict[str, set[str]] = defaultdict(set)
+
+    def note(self, queue: str, flush: Flush) -> None:
+        self._lanes[queue].add(flush.lane)
+
+    def items(self) -> list[tuple[str, list[str]]]:
+        return [(queue, sorted(lanes)) for queue, lanes in self._lanes.items()]
+
+
+class StoredBackend:
+    """A connection that stores, for callers that block."""
+
+    def __init__(self, programs: StoredPrograms, port: SyncPort, best: Capabilities) -> None:
+        self._programs = programs
+        self._port = port
+        self._best = best
+        self._used = Used()
+        self._closed = threading.Event()
+
+    def _run(self, program: Program[Words, T]) -> T:
+        return run(program, self._port.execute)
+
+    def open(self) -> Capabilities:
+        """Probe the server."""
+        facts = self._run(probing(*PROBED))
+        self._programs.has_blmove = facts.has("blmove")
+        return judged(self._best, facts)
+
+    def interrupt(self) -> None:
+        """End every wait."""
+        self._port.interrupt()
+
+    def close(self) -> None:
+        """Give back what is claimed, drop kept answers, close the sockets."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        try:
+            for queue, lanes in self._used.items():
+                self._run(self._programs.leave(queue, lanes))
+        except (NotSent, SocketLost, Refused):
+            # The server is away: others sweep what was claimed, answers expire.
+            pass
+        finally:
+            self._port.close()
+
+    def enqueue(self, queue: str, jobs: Sequence[Enqueue], flush: Flush) -> Sequence[Enqueued]:
+        """Store jobs."""
+        self._used.note(queue, flush)
+        return self._run(self._programs.enqueue(queue, jobs, flush))
+
+    def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
+        """Take jobs."""
+        self._used.note(queue, flush)
+        return self._run(self._programs.take(queue, request, flush))
+
+    def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
+        """Do each step."""
+        self._used.note(queue, flush)
+        return self._run(self._programs.settle(queue, steps, flush))
+
+    def wait(self, queues: Sequence[str], timeout: float) -> None:
+        """Sleep on the server; on a full one that refuses, look again soon."""
+        commands = [self._programs.wait_words(queue, timeout) for queue in queues]
+        try:
+            self._port.wait(commands, timeout)
+        except Refused as error:
+            if not is_full(error):
+                raise
+            self._port.pause(min(timeout, FULL_POLL))
+
+    def health(self) -> Mapping[str, Any]:
+        """How long one exchange takes."""
+        began = time.perf_counter()
+        self._port.execute(("PING",))
+        return {"latency": time.perf_counter() - began}
+
+    def classify(self, error: BaseException) -> Fault | None:
+        """What an error means."""
+        return fault_of(error)
+
+    def native(self, kind: type[N]) -> N | None:
+        """A ``redis.Redis`` over the same pool."""
+        return self._port.native(kind)
+
+    def queues(self) -> Sequence[str]:
+        """The queues of the namespace."""
+        return self._run(self._programs.queues())
+
+    def stats(self, queue: str) -> QueueStats:
+        """Counts by state."""
+        return self._run(self._programs.stats(queue))
+
+    def peek(self, queue: str, state: State, limit: int, offset: int) -> Sequence[PeekedJob]:
+        """Jobs in one state."""
+        return self._run(self._programs.peek(queue, state, limit, offset))
+
+    def purge(self, queue: str, state: State) -> int:
+        """Drop all jobs in one state."""
+        return self._run(self._programs.purge(queue, state))
+
+    def redrive(self, queue: str, ids: Sequence[str] | None) -> int:
+        """Make dead jobs ready again."""
+        return self._run(self._programs.redrive(queue, ids))
+
+    def remove(self, queue: str, ids: Sequence[str]) -> int:
+        """Drop the named dead jobs."""
+        return self._run(self._programs.remove(queue, ids))

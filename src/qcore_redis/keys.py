@@ -1,0 +1,104 @@
+"""The data model: every key of a queue, built here and nowhere else.
+
+All keys of a queue share the hash tag ``{namespace/queue}``, so that they live in one slot of a
+cluster and one script can change them together.
+
+============================  ======  ==========================================================
+key                           type    holds
+============================  ======  ==========================================================
+``qc:{n/q}:meta``             hash    counters: enqueued, acked, dropped
+``qc:{n/q}:leased``           zset    token of a delivery -> end of its lease
+``qc:{n/q}:started``          set     tokens of deliveries that were taken ahead and then started
+``qc:{n/q}:delayed``          zset    element -> when it is due
+``qc:{n/q}:jobs``             hash    list: id -> envelope; streams: that of delayed and dead jobs
+``qc:{n/q}:dead``             zset    ref -> time of death
+``qc:{n/q}:graves``           hash    ref of a dead job -> its element
+``qc:{n/q}:notes``            hash    ref -> last error, or why it is dead
+``qc:{n/q}:flush:OWNER:LANE``  string  number and answer of the last flush; expires
+``qc:{n/q}:id:ID``            string  the id that a caller gave; expires after the window
+``qc:{n/q}:dedup:KEY``        string  id of the job that a dedup key stands for; expires
+list only
+``qc:{n/q}:ready:P``          list    elements of priority P, head is next; a blank one only rings
+``qc:{n/q}:waiters``          zset    owner -> until when it counts as alive
+``qc:{n/q}:claim:OWNER``      list    what BLMOVE gave a waiting connection, before its next take
+streams only
+``qc:{n/q}:stream:P``         stream  new jobs of priority P: fields ``id`` and ``job``
+``qc:{n/q}:again:P``          list    elements that came back: released, recovered, due
+``qc:{n/q}:bell``             zset    at most ``0``: somebody should look
+============================  ======  ==========================================================
+
+Times are unix milliseconds of the server. An element is ``ref|level|number|attempt|crashes|lost``
+and a token an element with ``|mark|owner`` (see ``scripts/lib/common.lua``). What remains of an
+empty queue: ``meta``; of streams also the empty streams and perhaps ``bell``.
+
+Pub/Sub stores nothing; its channels are ``qc:DB:{n/q}``, since channels ignore database numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from qcore.options import PRIORITIES
+
+__all__ = ["LEVELS", "QueueKeys", "channel", "meta_pattern", "queue_of_meta"]
+
+LEVELS: tuple[int, ...] = tuple(reversed(PRIORITIES))
+"""Priorities by level: level 1 is the most urgent."""
+
+
+@attrs.frozen
+class QueueKeys:
+    """The keys of one queue, by the names that scripts use.
+
+    Args:
+        namespace: The namespace.
+        queue: The queue's name.
+        owner: The nonce of this connection.
+    """
+
+    namespace: str
+    queue: str
+    owner: str
+
+    @property
+    def tag(self) -> str:
+        """What all keys of the queue begin with."""
+        return f"qc:{{{self.namespace}/{self.queue}}}"
+
+    def one(self, name: str) -> str:
+        """The key of a fixed name."""
+        suffix = f":{self.owner}" if name == "claim" else ""
+        return f"{self.tag}:{name}{suffix}"
+
+    def each_level(self, name: str) -> Sequence[str]:
+        """The keys of a name that has one key for each level, most urgent first."""
+        return [f"{self.tag}:{name}:{priority}" for priority in LEVELS]
+
+    def flush(self, lane: str) -> str:
+        """Where the answer of the last flush of a lane is kept."""
+        return f"{self.tag}:flush:{self.owner}:{lane}"
+
+    def claim_of(self, owner: str) -> str:
+        """The processing list of another connection."""
+        return f"{self.tag}:claim:{owner}"
+
+    def unique(self, kind: str, word: str) -> str:
+        """The key of a caller's id (``id``) or dedup key (``dedup``)."""
+        return f"{self.tag}:{kind}:{word}"
+
+
+def meta_pattern(namespace: str) -> str:
+    """A SCAN pattern that finds the queues of a namespace; names hold no glob characters."""
+    return f"qc:{{{namespace}/*}}:meta"
+
+
+def queue_of_meta(key: str) -> str:
+    """The queue's name in the key of its counters."""
+    return key.partition("/")[2].removesuffix("}:meta")
+
+
+def channel(namespace: str, queue: str, database: int) -> str:
+    """The channel of a Pub/Sub queue."""
+    return f"qc:{database}:{{{namespace}/{queue}}}"

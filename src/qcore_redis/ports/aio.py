@@ -1,0 +1,208 @@
+"""The port for asyncio: a pool for commands, and connections of their own for waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from qcore.backend import Setup
+from qcore_redis.faults import Refused
+from qcore_redis.ports.settings import connection_options
+from qcore_redis.ports.translate import CONNECT_ERRORS, EXCHANGE_ERRORS, not_sent, translated
+
+__all__ = ["AsyncPort"]
+
+N = TypeVar("N")
+
+Words = Sequence[Any]
+
+
+class AsyncPort:
+    """Executes commands of many tasks, each on a connection that it has for itself.
+
+    Args:
+        setup: What the URL said.
+        locate: Gives the unix socket to use, starting its server if need be; ``None`` for TCP.
+            Called in a thread at the first command, and when the socket refuses.
+    """
+
+    def __init__(self, setup: Setup, locate: Callable[[], str] | None = None) -> None:
+        kind: type[Any] = redis.Connection
+        if locate is not None:
+            kind = redis.UnixDomainSocketConnection
+        elif setup.secure:
+            kind = redis.SSLConnection
+        self._locate = locate
+        self._located = locate is None
+        self._pool: Any = redis.ConnectionPool(
+            connection_class=kind,
+            retry=Retry(NoBackoff(), 0),
+            **connection_options(setup),
+        )
+        self._sleepers: list[_Sleeper] = []
+        self._interrupted: set[asyncio.Future[None]] = set()
+
+    async def execute(self, words: Words) -> Any:
+        """Send one command, once, and return its bare reply.
+
+        Raises:
+            NotSent: If no connection could be had.
+            SocketLost: If the server may have run it.
+            Refused: If the server answered with an error.
+        """
+        connection = await self._connected()
+        try:
+            await connection.send_command(*words)
+            return await connection.read_response()
+        except EXCHANGE_ERRORS as error:
+            problem = translated(error)
+            if not isinstance(problem, Refused):
+                await connection.disconnect(nowait=True)
+            raise problem from error
+        except BaseException:
+            # Cancelled between request and reply: the reply must not meet the next caller.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    async def _connected(self) -> Any:
+        try:
+            await self._find_server()
+            return await self._pool.get_connection()
+        except CONNECT_ERRORS as error:
+            self._located = self._locate is None
+            raise not_sent(error) from error
+
+    async def _find_server(self) -> None:
+        """Learn the socket's path, at first and after it refused: its server may be a new one."""
+        if not self._located and self._locate is not None:
+            self._pool.connection_kwargs["path"] = await asyncio.to_thread(self._locate)
+            self._located = True
+
+    async def wait(self, commands: Sequence[Words], timeout: float) -> None:
+        """Send blocking commands, each on a connection of its own, until one is answered.
+
+        Returns when one was answered, when ``timeout`` seconds are over, or on ``interrupt``. By
+        then none is under way: those without an answer were ended. When cancelled, connections
+        with an answer outstanding are dropped.
+
+        Raises:
+            NotSent: As ``execute``.
+            SocketLost: As ``execute``.
+            Refused: As ``execute``.
+        """
+        sleepers: list[_Sleeper] = []
+        try:
+            for words in commands:
+                sleepers.append(sleeper := await self._sleeper())
+                await sleeper.send(words)
+            await self._first_of([sleeper.answer for sleeper in sleepers], timeout)
+            for sleeper in sleepers:
+                await self._end(sleeper)
+        except EXCHANGE_ERRORS as error:
+            raise translated(error) from error
+        finally:
+            for sleeper in sleepers:
+                if sleeper.reusable:
+                    self._sleepers.append(sleeper)
+                else:
+                    sleeper.drop()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep without asking the server anything; ``interrupt`` ends it."""
+        await self._first_of([], seconds)
+
+    async def _first_of(self, answers: Sequence[asyncio.Future[Any]], timeout: float) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        self._interrupted.add(woken)
+        try:
+            await asyncio.wait(
+                [*answers, woken], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            self._interrupted.discard(woken)
+            woken.cancel()
+
+    async def _sleeper(self) -> _Sleeper:
+        if self._sleepers:
+            return self._sleepers.pop()
+        try:
+            await self._find_server()
+            sleeper = _Sleeper(self._pool.make_connection())
+            await sleeper.connect()
+        except CONNECT_ERRORS as error:
+            self._located = self._locate is None
+            raise not_sent(error) from error
+        return sleeper
+
+    async def _end(self, sleeper: _Sleeper) -> None:
+        """Make sure that a sleeper's command is answered, and read the answer."""
+        if not sleeper.answer.done() and sleeper.client_id is not None:
+            with contextlib.suppress(Refused):
+                await self.execute(("CLIENT", "UNBLOCK", sleeper.client_id))
+        await sleeper.finish()
+
+    def interrupt(self) -> None:
+        """Make every ``wait`` and ``pause`` under way return soon."""
+        for woken in self._interrupted:
+            if not woken.done():
+                woken.set_result(None)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self.interrupt()
+        idle, self._sleepers = self._sleepers, []
+        for sleeper in idle:
+            sleeper.drop()
+        await self._pool.disconnect()
+
+    def native(self, kind: type[N]) -> N | None:
+        """A client over the same pool, if ``kind`` is its class."""
+        client = redis.Redis(connection_pool=self._pool)
+        return client if isinstance(client, kind) else None
+
+
+class _Sleeper:
+    """A connection for blocking commands; each answer is read by a task of its own."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.client_id: int | None = None
+        self.reusable = False
+
+    async def connect(self) -> None:
+        await self._connection.connect()
+        await self._connection.send_command("CLIENT", "ID")
+        try:
+            self.client_id = await self._connection.read_response()
+        except EXCHANGE_ERRORS as error:
+            if not isinstance(translated(error), Refused):
+                raise
+
+    async def send(self, words: Words) -> None:
+        self.reusable = False
+        await self._connection.send_command(*words)
+        self.answer = asyncio.ensure_future(self._connection.read_response())
+
+    async def finish(self) -> None:
+        try:
+            await self.answer
+        except EXCHANGE_ERRORS as error:
+            self.reusable = isinstance(translated(error), Refused)
+            raise
+        self.reusable = True
+
+    def drop(self) -> None:
+        """Drop the connection; an answer that is still to come will never be read."""
+        self.answer.cancel()
+        writer = getattr(self._connection, "_writer", None)
+        if writer is not None:
+            writer.close()

@@ -1,0 +1,273 @@
+"""The operations of the list and streams adapters, written once for both colours.
+
+A program yields words (a command with its arguments) and is sent the bare reply; an error of the
+command is thrown into it. A timeout is the port's ``SocketLost``. What differs between the two
+adapters is which store their scripts are assembled with, and how they wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+from qcore.backend import (
+    Enqueue,
+    Enqueued,
+    Flush,
+    PeekedJob,
+    QueueStats,
+    Settle,
+    Setup,
+    Taken,
+    TakenJob,
+    TakeRequest,
+)
+from qcore.sansio import Program
+from qcore.states import State
+from qcore_redis.faults import Refused
+from qcore_redis.keys import LEVELS, QueueKeys, meta_pattern, queue_of_meta
+from qcore_redis.ports.settings import LONGEST_BLOCK
+from qcore_redis.scripts import Script, load
+
+__all__ = ["StoredPrograms", "Words"]
+
+Words = tuple[Any, ...]
+
+_ANSWER_KEPT_MS = 60_000
+_PAGE = 1000
+
+
+def evaluate(script: Script, keys: Sequence[str], args: Sequence[Any]) -> Program[Words, Any]:
+    """Run a script by its hash, sending its text when the server has forgotten it."""
+    try:
+        return (yield ("EVALSHA", script.sha, len(keys), *keys, *args))
+    except Refused as error:
+        if not str(error).startswith("NOSCRIPT"):
+            raise
+    return (yield ("EVAL", script.text, len(keys), *keys, *args))
+
+
+class StoredPrograms:
+    """The programs of one connection to queues that store.
+
+    Args:
+        setup: What the URL said.
+        store: ``list`` or ``stream``.
+    """
+
+    def __init__(self, setup: Setup, store: str) -> None:
+        self._store = store
+        self._owner = setup.owner
+        self._namespace = str(setup.params["namespace"])
+        self._limits = (setup.params["crash_limit"], setup.params["delivery_cap"])
+        self._window_ms = max(1, round(setup.params["dedup_window"] * 1000))
+        self._kept_ms = max(_ANSWER_KEPT_MS, round(setup.params["patience"] * 4000))
+        self.has_blmove = True
+        self._bound: dict[tuple[str, str], list[str]] = {}
+        self._queues: dict[str, QueueKeys] = {}
+
+    def keys(self, queue: str) -> QueueKeys:
+        """The keys of a queue."""
+        found = self._queues.get(queue)
+        if found is None:
+            found = self._queues[queue] = QueueKeys(self._namespace, queue, self._owner)
+        return found
+
+    def _call(
+        self, name: str, queue: str, args: Sequence[Any], flush: Flush | None = None
+    ) -> Program[Words, Any]:
+        return evaluate(load(name, self._store), self._declared(name, queue, flush), args)
+
+    def _declared(self, name: str, queue: str, flush: Flush | None) -> list[str]:
+        """The declared keys of a script; only the first depends on the flush."""
+        bound = self._bound.get((name, queue))
+        if bound is None:
+            bound = load(name, self._store).keys(self.keys(queue))
+            self._bound[name, queue] = bound
+        return bound if flush is None else [self.keys(queue).flush(flush.lane), *bound[1:]]
+
+    def enqueue(
+        self, queue: str, jobs: Sequence[Enqueue], flush: Flush
+    ) -> Program[Words, list[Enqueued]]:
+        """Store jobs in one script call."""
+        script = load("enqueue", self._store)
+        keys = self._declared("enqueue", queue, flush)
+        unique: list[str] = []
+        args: list[Any] = [flush.number, self._kept_ms, self._window_ms]
+        for job in jobs:
+            kinds = ("i" if job.unique else "") + ("d" if job.dedup is not None else "")
+            if job.unique:
+                unique.append(self.keys(queue).unique("id", job.id))
+            if job.dedup is not None:
+                unique.append(self.keys(queue).unique("dedup", job.dedup))
+            at = "" if job.at_ms is None else job.at_ms
+            args += (job.id, _level(job.priority), job.delay_ms, at, kinds, job.envelope)
+        reply = yield from evaluate(script, [*keys, *unique], args)
+        flags, known = reply[0], iter(reply[1:])
+        return [
+            Enqueued(job.id) if flag == _CREATED else Enqueued(next(known).decode(), created=False)
+            for job, flag in zip(jobs, flags, strict=True)
+        ]
+
+    def take(self, queue: str, request: TakeRequest, flush: Flush) -> Program[Words, Taken]:
+        """Take jobs in one script call; another two if a connection died while it waited."""
+        args = (
+            self._owner,
+            flush.number,
+            self._kept_ms,
+            request.limit,
+            request.lease_ms,
+            int(request.started),
+            *self._limits,
+        )
+        reply = yield from self._call("take", queue, args, flush)
+        if reply[2]:
+            swept = yield from self.sweep(queue, [owner.decode() for owner in reply[2]])
+            if swept and not reply[3]:
+                reply = yield from self._call("take", queue, args, flush)
+        return _taken(reply)
+
+    def sweep(
+        self, queue: str, owners: Sequence[str], *, only_dead: bool = True
+    ) -> Program[Words, int]:
+        """Give back what lies in the processing lists of these connections."""
+        keys = self._declared("sweep", queue, None)
+        claims = [self.keys(queue).claim_of(owner) for owner in owners]
+        script = load("sweep", self._store)
+        return (yield from evaluate(script, [*keys, *claims], (int(only_dead), *owners)))
+
+    def settle(
+        self, queue: str, steps: Sequence[Settle], flush: Flush
+    ) -> Program[Words, list[bool]]:
+        """Do each step in one script call."""
+        args: list[Any] = [flush.number, self._kept_ms]
+        for step in steps:
+            args += (step.token, step.verb.value, step.millis, step.note)
+        reply = yield from self._call("settle", queue, args, flush)
+        return [flag == _DONE for flag in reply]
+
+    def wait_words(self, queue: str, timeout: float) -> Words:
+        """The command that sleeps until there may be work; taking nothing for good."""
+        keys = self.keys(queue)
+        block = round(min(max(timeout, 0.001) + 0.5, LONGEST_BLOCK), 3)
+        if self._store == "stream":
+            return ("BZPOPMIN", keys.one("bell"), block)
+        normal = keys.each_level("ready")[LEVELS.index(0)]
+        if self.has_blmove:
+            return ("BLMOVE", normal, keys.one("claim"), "RIGHT", "LEFT", block)
+        return ("BRPOPLPUSH", normal, keys.one("claim"), max(1, round(block)))
+
+    def give_up(self, queue: str) -> Program[Words, Any]:
+        """Undo a wait whose signal may have come: nobody of this connection will look."""
+        if self._store == "stream":
+            return self._call("bell", queue, ())
+        return self.sweep(queue, [self._owner], only_dead=False)
+
+    def leave(self, queue: str, lanes: Sequence[str]) -> Program[Words, None]:
+        """Remove what this connection keeps of its own in a queue."""
+        if self._store == "list":
+            yield from self.sweep(queue, [self._owner], only_dead=False)
+        if lanes:
+            yield ("DEL", *(self.keys(queue).flush(lane) for lane in lanes))
+
+    def queues(self) -> Program[Words, list[str]]:
+        """The queues of the namespace, found by their counters."""
+        names: set[str] = set()
+        cursor: Any = b"0"
+        while True:
+            cursor, found = yield (
+                "SCAN",
+                cursor,
+                "MATCH",
+                meta_pattern(self._namespace),
+                "COUNT",
+                _PAGE,
+            )
+            names.update(queue_of_meta(key.decode()) for key in found)
+            if cursor in (b"0", 0):
+                return sorted(names)
+
+    def stats(self, queue: str) -> Program[Words, QueueStats]:
+        """Counts by state, in one step."""
+        reply = yield from self._call("stats", queue, ())
+        return QueueStats(*reply)
+
+    def peek(
+        self, queue: str, state: State, limit: int, offset: int
+    ) -> Program[Words, list[PeekedJob]]:
+        """Jobs in one state."""
+        reply = yield from self._call("peek", queue, (state.value, limit, offset))
+        return [_peeked(state, reply[at : at + 5]) for at in range(0, len(reply), 5)]
+
+    def purge(self, queue: str, state: State) -> Program[Words, int]:
+        """Drop the jobs of one state in steps; those that come meanwhile may stay."""
+        stats: QueueStats = yield from self.stats(queue)
+        rest, dropped = int(getattr(stats, state.value)), 0
+        while rest > 0:
+            now = yield from self._call("purge", queue, (state.value, min(rest, _PAGE)))
+            if not now:
+                break
+            dropped += now
+            rest -= now
+        return dropped
+
+    def redrive(self, queue: str, ids: Sequence[str] | None) -> Program[Words, int]:
+        """Make dead jobs ready again, in steps."""
+        moved = 0
+        while True:
+            args = ("redrive", _PAGE, *(ids or ()))
+            now = 0 if ids == [] else (yield from self._call("exhume", queue, args))
+            moved += now
+            if ids is not None or not now:
+                return moved
+
+    def remove(self, queue: str, ids: Sequence[str]) -> Program[Words, int]:
+        """Drop the named dead jobs."""
+        if not ids:
+            return 0
+        return (yield from self._call("exhume", queue, ("remove", len(ids), *ids)))
+
+
+_CREATED, _DONE = ord("1"), ord("1")
+
+
+def _level(priority: int) -> int:
+    return LEVELS.index(priority) + 1
+
+
+def _taken(reply: Any) -> Taken:
+    more, due, _, flat = reply
+    jobs = [
+        _taken_job(flat[at].decode(), flat[at + 1].decode(), flat[at + 2])
+        for at in range(0, len(flat), 3)
+    ]
+    return Taken(jobs, bool(more), None if due < 0 else due / 1000)
+
+
+def _taken_job(token: str, job_id: str, envelope: bytes) -> TakenJob:
+    _, _, number, attempt, crashes, lost, _, _ = token.rsplit("|", 7)
+    return TakenJob(
+        token=token,
+        id=job_id,
+        envelope=envelope,
+        number=int(number),
+        attempt=int(attempt),
+        crashes=int(crashes),
+        alone=lost != "0",
+    )
+
+
+def _peeked(state: State, row: Sequence[Any]) -> PeekedJob:
+    job_id, element, due, body, note = row
+    counts = element.decode().rsplit("|", 5)[2:] if element else ["0", "1", "0", "0"]
+    return PeekedJob(
+        id=job_id.decode(errors="replace"),
+        state=state,
+        stored=body,
+        due_in=None if due < 0 else due / 1000,
+        number=int(counts[0]),
+        attempt=int(counts[1]),
+        crashes=int(counts[2]),
+        note=note.decode(errors="replace"),
+    )

@@ -1,0 +1,65 @@
+"""What each adapter promises at best, before a server lowers it."""
+
+from __future__ import annotations
+
+from qcore.capabilities import Capabilities, Claim, Limits
+
+__all__ = ["LIST", "PUBSUB", "STREAMS"]
+
+_NO_LISTENERS = {
+    "receivers": "a queue that stores does not know who listens",
+    "gap": "a queue that stores misses nothing",
+}
+
+_STORED = {
+    "delivery": Claim("at_least_once"),
+    "settlement": Claim("explicit"),
+    "durability": Claim("power"),
+    "scope": Claim("network"),
+    "order": Claim("fifo"),
+    "wake": Claim("native"),
+    **{
+        name: Claim(True)
+        for name in (
+            "fenced lease extend release retry dead_letter redrive attempts delay priority "
+            "idempotent_id dedup replay stats peek purge take_at_full_memory thread_safe"
+        ).split()
+    },
+}
+
+LIST = Capabilities(
+    adapter="redis+list",
+    claims={**_STORED, "reentry": Claim("head")},
+    refusals=_NO_LISTENERS,
+)
+
+STREAMS = Capabilities(
+    adapter="redis+streams",
+    claims={**_STORED, "reentry": Claim("before_new")},
+    refusals=_NO_LISTENERS,
+)
+
+_NOTHING_KEPT = "Pub/Sub hands a job to whoever listens and keeps nothing"
+
+PUBSUB = Capabilities(
+    adapter="redis+pubsub",
+    claims={
+        "delivery": Claim("at_most_once"),
+        "settlement": Claim("automatic"),
+        "durability": Claim("none"),
+        "scope": Claim("network"),
+        "order": Claim("fifo_single"),
+        "wake": Claim("native"),
+        "receivers": Claim(True),
+        "gap": Claim(True),
+        "thread_safe": Claim(True),
+    },
+    limits=Limits(),
+    refusals={
+        name: _NOTHING_KEPT
+        for name in (
+            "fenced lease extend release retry dead_letter redrive attempts delay priority "
+            "idempotent_id dedup replay stats peek purge reentry take_at_full_memory"
+        ).split()
+    },
+)

@@ -1,0 +1,73 @@
+-- Stores jobs, all or none. Its first write is one that a full server refuses, so that nothing is
+-- half done there.
+--
+-- KEYS: flush meta delayed jobs {bell} {lines} then one key for each caller's id or dedup key
+-- ARGV: number ttl window, then for each job: id level delay at unique envelope
+--       (at is unix milliseconds or ''; unique says which keys are its own, in order: '', i, d, id)
+-- Returns {flags, id, ...}: a flag for each job, 1 created and 0 known; the ids of the known ones.
+--- include: common
+--- include: replay
+--- include: store
+
+local FIXED, FIELDS = 3, 6
+local number, ttl, window = ARGV[1], ARGV[2], ARGV[3]
+local now = now_ms()
+local next_unique = UNIQUE_KEYS
+local flags, known, created = {}, {}, 0
+local news = {}
+local urgent_first, woken = false, false
+
+local function reply()
+  local answer = {table.concat(flags)}
+  for i, id in ipairs(known) do answer[i + 1] = id end
+  return answer
+end
+
+local told = first_answer(number)
+if told then
+  local answer = {}
+  for word in string.gmatch(told, '%S+') do answer[#answer + 1] = word end
+  return answer
+end
+
+-- The id under which a job is known already, or nil; notes its keys otherwise.
+local function known_as(id, unique)
+  local keys, found = {}, nil
+  for kind in string.gmatch(unique, '%a') do
+    keys[#keys + 1] = KEYS[next_unique]
+    next_unique = next_unique + 1
+    found = found or redis.call('GET', keys[#keys]) or nil
+    if kind == 'i' and not found and redis.call('HEXISTS', key.jobs, id) == 1 then found = id end
+  end
+  if not found then
+    for _, name in ipairs(keys) do redis.call('SET', name, id, 'PX', window) end
+  end
+  return found
+end
+
+for at = FIXED + 1, #ARGV, FIELDS do
+  local id, level, unique = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 4]
+  local due = ARGV[at + 3] ~= '' and tonumber(ARGV[at + 3]) or now + tonumber(ARGV[at + 2])
+  local first = known_as(id, unique)
+  if first then
+    flags[#flags + 1], known[#known + 1] = '0', first
+  else
+    flags[#flags + 1] = '1'
+    created = created + 1
+    local job = {ref = id, level = level, number = 0, attempt = 1, crashes = 0, lost = 0}
+    if due > now then
+      store.save_delayed(job, ARGV[at + 5])
+      local element = element_of(job)
+      redis.call('ZADD', key.delayed, due, element)
+      -- Sleepers know the first due time only; an earlier one must wake them.
+      if redis.call('ZRANK', key.delayed, element) == 0 then urgent_first = true end
+    else
+      store.save_ready(job, ARGV[at + 5])
+      woken = woken or store.must_ring(level)
+    end
+  end
+end
+if urgent_first or woken then store.ring() end
+count('enqueued', created)
+keep_answer(number, table.concat(reply(), ' '), ttl)
+return reply()

@@ -1,0 +1,42 @@
+-- Makes dead jobs ready again, or drops them. Works at full memory.
+--
+-- KEYS: meta delayed jobs dead graves notes {bell} {lines}
+-- ARGV: action most, then ids; none means all. action is redrive or remove.
+-- Returns how many were redriven or removed. What cannot be parsed is never redriven.
+--- include: common
+--- include: store
+
+redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
+local action, most = ARGV[1], tonumber(ARGV[2])
+
+local function grave_of(id)
+  for _, ref in ipairs(store.refs_of_id(id)) do
+    if redis.call('ZSCORE', key.dead, ref) then return ref end
+  end
+end
+
+local refs = {}
+if #ARGV > 2 then
+  for i = 3, #ARGV do refs[#refs + 1] = grave_of(ARGV[i]) end
+else
+  refs = redis.call('ZRANGE', key.dead, 0, most - 1)
+end
+
+local moved = 0
+for _, ref in ipairs(refs) do
+  local job = parse(redis.call('HGET', key.graves, ref) or '')
+  if action == 'remove' then
+    if job then store.forget({job}) end
+    redis.call('HDEL', key.notes, ref)
+  elseif job then
+    job.attempt, job.crashes, job.lost = 1, 0, 0
+    store.append(job)
+  end
+  if job or action == 'remove' then
+    redis.call('HDEL', key.graves, ref)
+    redis.call('ZREM', key.dead, ref)
+    moved = moved + 1
+  end
+end
+if action == 'remove' then count('dropped', moved) elseif moved > 0 then store.ring() end
+return moved

@@ -1,0 +1,95 @@
+-- Shared by every script: the clock, elements and tokens, variadic calls, counters.
+--
+-- element  ref|level|number|attempt|crashes|lost        what waits, is delayed or dead
+-- token    element|mark|owner                           what is held: the member of `leased`
+--
+-- level 1 is the most urgent (priority 4), 5 the normal one, 9 the least; number counts
+-- deliveries; lost counts deliveries whose lease ran out; mark is s (started) or p (taken ahead).
+
+local LEVELS = 9
+local NORMAL = 5
+local CHUNK = 500
+local SWEEP = 200
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function parse(element)
+  local ref, level, number, attempt, crashes, lost =
+    string.match(element, '^(.+)|([1-9])|(%d+)|(%d+)|(%d+)|(%d+)$')
+  if not ref then return nil end
+  return {
+    ref = ref, level = tonumber(level), number = tonumber(number),
+    attempt = tonumber(attempt), crashes = tonumber(crashes), lost = tonumber(lost),
+  }
+end
+
+local function parse_token(token)
+  local element, mark, owner = string.match(token, '^(.+)|([sp])|([^|]+)$')
+  local job = element and parse(element)
+  if not job then return nil end
+  job.mark, job.owner = mark, owner
+  return job
+end
+
+local function element_of(job)
+  return table.concat(
+    {job.ref, job.level, job.number, job.attempt, job.crashes, job.lost}, '|')
+end
+
+-- Calls `verb key a b c ...` in parts that fit on the Lua stack; `head` goes before each part.
+local function call_many(head, items)
+  for first = 1, #items, CHUNK do
+    local words = {}
+    for i = 1, #head do words[i] = head[i] end
+    for i = first, math.min(first + CHUNK - 1, #items) do words[#words + 1] = items[i] end
+    redis.call(unpack(words))
+  end
+end
+
+local function count(field, amount)
+  if amount > 0 then redis.call('HINCRBY', key.meta, field, amount) end
+end
+
+-- Offers elements that wait to `sink`, in order, until it refuses one: sink.job(job, body) says
+-- whether it took the job, sink.junk(element) takes what cannot be parsed; a blank only rang.
+-- Returns how many were used up, and whether to go on.
+local function offer(store, elements, sink)
+  local jobs, places = {}, {}
+  for i, element in ipairs(elements) do
+    local job = element ~= '' and parse(element)
+    if job then
+      jobs[#jobs + 1] = job
+      places[i] = #jobs
+    end
+  end
+  local bodies = store.bodies(jobs)
+  for i, element in ipairs(elements) do
+    local at = places[i]
+    if at then
+      if not sink.job(jobs[at], bodies[at]) then return i - 1, false end
+    elseif element ~= '' then
+      sink.junk(element)
+    end
+  end
+  return #elements, true
+end
+
+-- The `want` next elements of a line, next one first: the next one lies at the right end, where
+-- BRPOPLPUSH takes it.
+local function next_of(line, want)
+  local elements = redis.call('LRANGE', line, -want, -1)
+  local i, j = 1, #elements
+  while i < j do
+    elements[i], elements[j] = elements[j], elements[i]
+    i, j = i + 1, j - 1
+  end
+  return elements
+end
+
+-- Drops the `used` next elements of a line.
+local function drop_next(line, used)
+  if used > 0 then redis.call('LTRIM', line, 0, -used - 1) end
+end

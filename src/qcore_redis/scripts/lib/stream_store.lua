@@ -1,0 +1,206 @@
+-- How the streams adapter keeps jobs: one stream for each level, read by one group; an entry stays
+-- until its job is finished. A ref is `e:` and an entry's id, or `j:` and a job's id whose body lies
+-- in the hash `jobs` (delayed from the start, or dead). What comes back (released, recovered, due)
+-- waits in the list `again` of its level, and goes out before what is new.
+
+local GROUP = 'qcore'
+local store = {}
+
+function store.requeue(job)
+  redis.call('RPUSH', key.again[job.level], element_of(job))
+end
+
+function store.append(job)
+  redis.call('LPUSH', key.again[job.level], element_of(job))
+end
+
+function store.ring()
+  redis.call('ZADD', key.bell, 0, '0')
+end
+
+local function entry_of(job)
+  return string.match(job.ref, '^e:(.+)$')
+end
+
+function store.forget(jobs)
+  local fields, entries = {}, {}
+  for _, job in ipairs(jobs) do
+    local entry = entry_of(job)
+    if entry then
+      entries[job.level] = entries[job.level] or {}
+      table.insert(entries[job.level], entry)
+    else
+      fields[#fields + 1] = string.sub(job.ref, 3)
+    end
+  end
+  call_many({'HDEL', key.jobs}, fields)
+  for level = 1, LEVELS do
+    if entries[level] then
+      call_many({'XACK', key.stream[level], GROUP}, entries[level])
+      call_many({'XDEL', key.stream[level]}, entries[level])
+    end
+  end
+end
+
+-- The job's id and body in the fields of an entry; nil if it is none of ours.
+local function fields_of(entry)
+  local fields = entry[2]
+  if not fields or fields[1] ~= 'id' or fields[3] ~= 'job' then return nil end
+  return fields[2], fields[4]
+end
+
+function store.bodies(jobs)
+  local found = {}
+  for i, job in ipairs(jobs) do
+    local entry = entry_of(job)
+    if entry then
+      local read = redis.call('XRANGE', key.stream[job.level], entry, entry)
+      if read[1] then job.id, found[i] = fields_of(read[1]) end
+    else
+      job.id = string.sub(job.ref, 3)
+      found[i] = redis.call('HGET', key.jobs, job.id)
+    end
+    job.id = job.id or job.ref
+    found[i] = found[i] or false
+  end
+  return found
+end
+
+-- Moves a dead job out of its stream, so that pending entries are jobs in hand. It stays there
+-- only if another job of the same id has its body in the hash.
+function store.entomb(job)
+  local entry = entry_of(job)
+  if not entry then return job.ref end
+  local body = store.bodies({job})[1]
+  if not body or redis.call('HSETNX', key.jobs, job.id, body) == 0 then return job.ref end
+  store.forget({job})
+  return 'j:' .. job.id
+end
+
+-- Reads new entries; a stream or group that is missing is made, from the very beginning.
+local function read_new(level, want)
+  if redis.call('EXISTS', key.stream[level]) == 0 then return {} end
+  local words = {'XREADGROUP', 'GROUP', GROUP, GROUP, 'COUNT', want,
+                 'STREAMS', key.stream[level], '>'}
+  local reply = redis.pcall(unpack(words))
+  if reply and reply.err then
+    if not string.find(reply.err, 'NOGROUP') then error(reply) end
+    redis.call('XGROUP', 'CREATE', key.stream[level], GROUP, '0')
+    reply = redis.call(unpack(words))
+  end
+  return reply and reply[1] and reply[1][2] or {}
+end
+
+function store.consume(level, want, sink, trims)
+  local elements = next_of(key.again[level], want)
+  local used, go_on = offer(store, elements, sink)
+  trims[#trims + 1] = {key.again[level], used}
+  if not go_on or used >= want then return go_on end
+  for _, entry in ipairs(read_new(level, want - used)) do
+    local id, body = fields_of(entry)
+    sink.job({ref = 'e:' .. entry[1], level = level, number = 0, attempt = 1, crashes = 0,
+              lost = 0, id = id or entry[1]}, body or false)
+  end
+  return true
+end
+
+local function undelivered(level)
+  local size = redis.call('XLEN', key.stream[level])
+  if size == 0 then return 0 end
+  local pending = redis.pcall('XPENDING', key.stream[level], GROUP)
+  if pending.err then return size end
+  return size - pending[1]
+end
+
+function store.has_more()
+  if redis.call('EXISTS', unpack(key.again)) > 0 then return true end
+  for level = 1, LEVELS do
+    if undelivered(level) > 0 then return true end
+  end
+  return false
+end
+
+function store.ready_count()
+  local total = 0
+  for level = 1, LEVELS do
+    total = total + undelivered(level) + redis.call('LLEN', key.again[level])
+  end
+  return total
+end
+
+local function last_delivered(level)
+  local groups = redis.pcall('XINFO', 'GROUPS', key.stream[level])
+  if groups.err then return '0-0' end
+  for _, group in ipairs(groups) do
+    local facts = {}
+    for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+    if facts.name == GROUP then return facts['last-delivered-id'] end
+  end
+  return '0-0'
+end
+
+local function new_page(level, limit)
+  local after = '(' .. last_delivered(level)
+  local page = {}
+  for _, entry in ipairs(redis.call('XRANGE', key.stream[level], after, '+', 'COUNT', limit)) do
+    page[#page + 1] = table.concat({'e:' .. entry[1], level, 0, 1, 0, 0}, '|')
+  end
+  return page
+end
+
+function store.ready_page(limit, offset)
+  local all = {}
+  for level = 1, LEVELS do
+    local want = limit + offset - #all
+    if want <= 0 then break end
+    for _, element in ipairs(next_of(key.again[level], want)) do
+      all[#all + 1] = element
+    end
+    want = limit + offset - #all
+    if want > 0 then
+      for _, element in ipairs(new_page(level, want)) do all[#all + 1] = element end
+    end
+  end
+  local page = {}
+  for i = offset + 1, #all do page[#page + 1] = all[i] end
+  return page
+end
+
+function store.drop_ready(most)
+  local dropped = 0
+  for level = 1, LEVELS do
+    local jobs = {}
+    local elements = next_of(key.again[level], most - dropped)
+    for _, element in ipairs(elements) do
+      jobs[#jobs + 1] = parse(element) or {ref = 'j:' .. element, level = level}
+    end
+    if #jobs < most - dropped then
+      for _, entry in ipairs(read_new(level, most - dropped - #jobs)) do
+        jobs[#jobs + 1] = {ref = 'e:' .. entry[1], level = level}
+      end
+    end
+    store.forget(jobs)
+    drop_next(key.again[level], #elements)
+    dropped = dropped + #jobs
+    if dropped >= most then break end
+  end
+  return dropped
+end
+
+function store.save_ready(job, envelope)
+  redis.call('XADD', key.stream[job.level], '*', 'id', job.ref, 'job', envelope)
+end
+
+function store.save_delayed(job, envelope)
+  redis.call('HSET', key.jobs, job.ref, envelope)
+  job.ref = 'j:' .. job.ref
+end
+
+function store.must_ring()
+  return true
+end
+
+-- Dead jobs lie in the hash; one that had to stay in its stream is found by its entry's id.
+function store.refs_of_id(id)
+  return {'j:' .. id, 'e:' .. id}
+end

@@ -1,0 +1,36 @@
+-- Drops jobs of one state, at most so many in one call. Works at full memory.
+--
+-- KEYS: meta delayed jobs dead graves notes {lines}
+-- ARGV: state most
+-- Returns how many were dropped.
+--- include: common
+--- include: store
+
+redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
+local state, most = ARGV[1], tonumber(ARGV[2])
+
+local function drop(members, read)
+  local jobs, refs = {}, {}
+  for i, member in ipairs(members) do
+    local job = read(member)
+    if job then jobs[#jobs + 1] = job end
+    refs[i] = job and job.ref or member
+  end
+  store.forget(jobs)
+  call_many({'HDEL', key.notes}, refs)
+  call_many({'HDEL', key.graves}, refs)
+end
+
+local dropped
+if state == 'ready' then
+  dropped = store.drop_ready(most)
+else
+  local zset = state == 'dead' and key.dead or key.delayed
+  local members = redis.call('ZRANGE', zset, 0, most - 1)
+  drop(members, state == 'dead'
+    and function(ref) return parse(redis.call('HGET', key.graves, ref) or '') end or parse)
+  call_many({'ZREM', zset}, members)
+  dropped = #members
+end
+count('dropped', dropped)
+return dropped

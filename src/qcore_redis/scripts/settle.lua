@@ -1,0 +1,81 @@
+-- Ends or extends deliveries that are still held; changes nothing for those that are not. Works at
+-- full memory.
+--
+-- KEYS: flush meta leased delayed jobs dead graves notes started {bell} {lines}
+-- ARGV: number ttl, then for each step: token verb millis note
+-- Returns a text of one character for each step: 1 done, 0 no longer held.
+--- include: common
+--- include: replay
+--- include: store
+--- include: bury
+
+local FIXED, FIELDS = 2, 4
+local number, ttl = ARGV[1], ARGV[2]
+local now = now_ms()
+
+-- A first write that a full server allows; after it the server lets the others pass.
+redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
+local told = first_answer(number)
+if told then return told end
+
+local done, ended, acked, noted = {}, {}, {}, {}
+local must_ring = false
+local verbs = {}
+
+function verbs.ack(job)
+  acked[#acked + 1] = job
+  if job.number > 1 then noted[#noted + 1] = job.ref end
+end
+
+function verbs.release(job)
+  store.requeue(job)
+  must_ring = true
+end
+
+function verbs.retry(job, millis, note)
+  job.attempt = job.attempt + 1
+  if note ~= '' then redis.call('HSET', key.notes, job.ref, note) end
+  local element = element_of(job)
+  redis.call('ZADD', key.delayed, now + millis, element)
+  if redis.call('ZRANK', key.delayed, element) == 0 then must_ring = true end
+end
+
+function verbs.dead_letter(job, _, note)
+  bury(job, note, now)
+end
+
+local function go_on(token, job, verb, millis)
+  if verb == 'extend' then
+    redis.call('ZADD', key.leased, 'XX', now + millis, token)
+  elseif job.mark == 'p' then
+    redis.call('SADD', key.started, token)
+  end
+end
+
+local function step(token, verb, millis, note)
+  local ends = tonumber(redis.call('ZSCORE', key.leased, token) or 0)
+  local job = ends > now and parse_token(token)
+  if not job then return '0' end
+  local finish = verbs[verb]
+  if finish then
+    finish(job, millis, note)
+    -- Gone at once, so that a second step for the same delivery finds nothing.
+    redis.call('ZREM', key.leased, token)
+    if job.mark == 'p' then ended[#ended + 1] = token end
+  else
+    go_on(token, job, verb, millis)
+  end
+  return '1'
+end
+
+for at = FIXED + 1, #ARGV, FIELDS do
+  done[#done + 1] = step(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3])
+end
+call_many({'SREM', key.started}, ended)
+store.forget(acked)
+call_many({'HDEL', key.notes}, noted)
+count('acked', #acked)
+if must_ring then store.ring() end
+local answer = table.concat(done)
+keep_answer(number, answer, ttl)
+return answer

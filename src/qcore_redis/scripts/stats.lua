@@ -1,0 +1,16 @@
+-- Counts jobs by state, and what came and went.
+--
+-- KEYS: meta leased delayed dead {lines}
+-- ARGV: none
+-- Returns {ready, delayed, held, dead, enqueued, acked, dropped}.
+--- include: common
+--- include: store
+
+local counters = redis.call('HMGET', key.meta, 'enqueued', 'acked', 'dropped')
+return {
+  store.ready_count(),
+  redis.call('ZCARD', key.delayed),
+  redis.call('ZCARD', key.leased),
+  redis.call('ZCARD', key.dead),
+  tonumber(counters[1] or 0), tonumber(counters[2] or 0), tonumber(counters[3] or 0),
+}

@@ -1,0 +1,136 @@
+-- Takes jobs in one step: recovers deliveries whose lease ran out, makes due jobs ready, leases what
+-- is ready, most urgent first. Works at full memory.
+--
+-- KEYS: flush meta leased delayed jobs dead graves notes started {bell} {claims} {lines}
+-- ARGV: owner number ttl limit lease started crash_limit delivery_cap
+-- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
+-- the milliseconds until something becomes due (-1: nothing will), dead_owners the connections
+-- whose processing lists must be swept.
+--- include: common
+--- include: replay
+--- include: store
+--- include: bury
+
+local owner, number, ttl = ARGV[1], ARGV[2], ARGV[3]
+local limit, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
+local started = ARGV[6] == '1'
+local crash_limit, delivery_cap = tonumber(ARGV[7]), tonumber(ARGV[8])
+local now = now_ms()
+
+-- A first write that a full server allows; after it the server lets the others pass.
+redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
+
+local function again(answer)
+  local tokens, jobs = {}, {}
+  for token in string.gmatch(answer, '%S+') do
+    local held = redis.call('ZSCORE', key.leased, token)
+    if held then
+      tokens[#tokens + 1] = token
+      jobs[#jobs + 1] = parse_token(token)
+    end
+  end
+  local flat = {}
+  for i, body in ipairs(store.bodies(jobs)) do
+    flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = tokens[i], jobs[i].id, body or ''
+  end
+  return {1, -1, {}, flat}
+end
+
+local function recover()
+  local tokens = redis.call('ZRANGEBYSCORE', key.leased, '-inf', now, 'LIMIT', 0, SWEEP)
+  for i = #tokens, 1, -1 do
+    local token = tokens[i]
+    local job = parse_token(token)
+    if not job then
+      bury_raw(token, now)
+    else
+      local marked = redis.call('SREM', key.started, token) == 1
+      job.lost = job.lost + 1
+      if marked or job.mark == 's' then
+        job.attempt, job.crashes = job.attempt + 1, job.crashes + 1
+      end
+      if job.crashes >= crash_limit then
+        bury(job, 'its worker died ' .. job.crashes .. ' times', now)
+      elseif job.lost >= delivery_cap then
+        bury(job, job.lost .. ' deliveries were lost', now)
+      else
+        store.requeue(job)
+      end
+    end
+  end
+  call_many({'ZREM', key.leased}, tokens)
+  return #tokens == SWEEP
+end
+
+local function promote()
+  local elements = redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now, 'LIMIT', 0, SWEEP)
+  for i = #elements, 1, -1 do
+    local job = parse(elements[i])
+    if job then store.requeue(job) else bury_raw(elements[i], now) end
+  end
+  call_many({'ZREM', key.delayed}, elements)
+  return #elements == SWEEP
+end
+
+local until_ms = now + lease
+local leases, tokens, flat = {}, {}, {}
+local alone = false
+local sink = {junk = function(element) bury_raw(element, now) end}
+
+function sink.job(job, body)
+  -- A job that was in dying hands goes out alone, so that it can harm no other.
+  if alone or (#tokens > 0 and job.lost > 0) then return false end
+  if not body then
+    bury(job, 'its stored body is missing', now)
+    return true
+  end
+  alone = job.lost > 0
+  job.number = job.number + 1
+  local mark = (started or alone) and 's' or 'p'
+  local token = table.concat({element_of(job), mark, owner}, '|')
+  tokens[#tokens + 1] = token
+  leases[#leases + 1], leases[#leases + 2] = until_ms, token
+  flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = token, job.id, body
+  return true
+end
+
+local function choose()
+  local trims, go_on = {}, true
+  for level = 1, LEVELS do
+    if not go_on or alone or #tokens >= limit then break end
+    go_on = store.consume(level, limit - #tokens, sink, trims)
+  end
+  -- The lease is written before the job leaves its list: an error in between loses nothing.
+  call_many({'ZADD', key.leased}, leases)
+  for _, trim in ipairs(trims) do drop_next(trim[1], trim[2]) end
+end
+
+local function head(zset)
+  local first = redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')
+  return first[2] and tonumber(first[2])
+end
+
+local function next_due(others)
+  local due = nil
+  for _, moment in ipairs({head(key.delayed) or false, head(key.leased) or false, others or false}) do
+    if moment and (not due or moment < due) then due = moment end
+  end
+  return due and math.max(0, due - now) or -1
+end
+
+local told = first_answer(number)
+if told then return again(told) end
+local rest = recover()
+rest = promote() or rest
+local dead_owners = store.claimed and store.claimed(owner, now) or {}
+choose()
+if #tokens > 0 then keep_answer(number, table.concat(tokens, ' '), ttl) end
+if #tokens >= limit or alone or rest then
+  if rest or store.has_more() then
+    store.ring()
+    return {1, -1, dead_owners, flat}
+  end
+end
+if #tokens > 0 then return {0, -1, dead_owners, flat} end
+local others = store.register and store.register(owner, now, lease)
+return {0, next_due(others), dead_owners, flat}
