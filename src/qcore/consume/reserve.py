@@ -22,7 +22,7 @@ __all__ = ["LONGEST_WAIT", "Admit", "Discard", "Found", "Take", "Wait", "combine
 
 T = TypeVar("T")
 
-LONGEST_WAIT = 5.0
+LONGEST_WAIT = 1.5
 """Seconds of one wait: what a signal lost with a dead consumer can cost the others at most."""
 
 
