@@ -23,6 +23,7 @@ local function reply()
   return answer
 end
 
+check_types()
 local told = first_answer(number)
 if told then
   local answer = {}

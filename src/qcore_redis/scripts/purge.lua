@@ -6,6 +6,7 @@
 --- include: common
 --- include: store
 
+check_types()
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local state, most = ARGV[1], tonumber(ARGV[2])
 

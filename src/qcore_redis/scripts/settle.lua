@@ -13,6 +13,7 @@ local FIXED, FIELDS = 2, 4
 local number, ttl = ARGV[1], ARGV[2]
 local now = now_ms()
 
+check_types()
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 local told = first_answer(number)

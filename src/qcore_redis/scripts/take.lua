@@ -17,6 +17,7 @@ local started = ARGV[6] == '1'
 local crash_limit, delivery_cap = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
 
+check_types()
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 
@@ -94,10 +95,15 @@ function sink.job(job, body)
   return true
 end
 
+-- Whether nothing more may be offered.
+function sink.closed()
+  return alone or #tokens >= limit
+end
+
 local function choose()
   local trims, go_on = {}, true
   for level = 1, LEVELS do
-    if not go_on or alone or #tokens >= limit then break end
+    if not go_on or sink.closed() then break end
     go_on = store.consume(level, limit - #tokens, sink, trims)
   end
   -- The lease is written before the job leaves its list: an error in between loses nothing.
@@ -125,7 +131,7 @@ rest = promote() or rest
 local dead_owners = store.claimed and store.claimed(owner, now) or {}
 choose()
 if #tokens > 0 then keep_answer(number, table.concat(tokens, ' '), ttl) end
-if #tokens >= limit or alone or rest then
+if sink.closed() or rest then
   if rest or store.has_more() then
     store.ring()
     return {1, -1, dead_owners, flat}

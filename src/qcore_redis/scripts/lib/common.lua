@@ -93,3 +93,15 @@ end
 local function drop_next(line, used)
   if used > 0 then redis.call('LTRIM', line, 0, -used - 1) end
 end
+
+local PROBES = {
+  meta = 'HLEN', leased = 'ZCARD', delayed = 'ZCARD', jobs = 'HLEN', dead = 'ZCARD',
+  graves = 'HLEN', notes = 'HLEN', started = 'SCARD', bell = 'ZCARD', waiters = 'ZCARD',
+}
+
+-- Fails, before anything is written, if a declared key holds what it should not.
+local function check_types()
+  for name, probe in pairs(PROBES) do
+    if key[name] then redis.call(probe, key[name]) end
+  end
+end

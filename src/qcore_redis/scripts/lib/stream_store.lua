@@ -95,7 +95,8 @@ function store.consume(level, want, sink, trims)
   local elements = next_of(key.again[level], want)
   local used, go_on = offer(store, elements, sink)
   trims[#trims + 1] = {key.again[level], used}
-  if not go_on or used >= want then return go_on end
+  -- What is read here is delivered, so it must not be refused afterwards.
+  if not go_on or used >= want or sink.closed() then return go_on end
   for _, entry in ipairs(read_new(level, want - used)) do
     local id, body = fields_of(entry)
     sink.job({ref = 'e:' .. entry[1], level = level, number = 0, attempt = 1, crashes = 0,

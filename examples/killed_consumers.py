@@ -1,0 +1,73 @@
+"""Consumers are SIGKILLed all the time, and every job is done all the same.
+
+Usage: QCORE_URL=redis+streams://localhost:6379 python examples/killed_consumers.py [SECONDS]
+"""
+
+import multiprocessing as mp
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+import qcore
+
+URL = os.environ["QCORE_URL"]
+JOBS, PRODUCERS, CONSUMERS, LEASE = 20_000, 4, 4, 2.0
+
+
+def produce(number: int, seconds: float) -> None:
+    with qcore.connect(URL) as connection:
+        queue = connection.queue("work")
+        for start in range(number, JOBS, PRODUCERS * 100):
+            part = range(start, min(JOBS, start + PRODUCERS * 100), PRODUCERS)
+            queue.enqueue_many(str(job).encode() for job in part)
+            time.sleep(seconds * PRODUCERS * 100 / JOBS)
+
+
+def consume(ledger: pathlib.Path) -> None:
+    with qcore.connect(URL) as connection, ledger.open("ab", buffering=0) as done:
+        with connection.queue("work").consume(lease=LEASE) as deliveries:
+            for delivery in deliveries:
+                with delivery:
+                    late = time.time() - delivery.job.enqueued_at
+                    done.write(b"%b %d %f\n" % (delivery.job.body, delivery.number, late))
+
+
+def main(seconds: float) -> None:
+    ctx = mp.get_context("spawn")
+    ledger = pathlib.Path(tempfile.mkdtemp()) / "done"
+    producers = [ctx.Process(target=produce, args=(number, seconds)) for number in range(PRODUCERS)]
+    consumers = [ctx.Process(target=consume, args=(ledger,)) for _ in range(CONSUMERS)]
+    for process in producers + consumers:
+        process.start()
+    end, kills = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        time.sleep(0.3)
+        victim = consumers.pop(0)
+        victim.kill()
+        victim.join()
+        kills += 1
+        consumers.append(ctx.Process(target=consume, args=(ledger,)))
+        consumers[-1].start()
+    for process in producers:
+        process.join()
+    with qcore.connect(URL) as connection:
+        queue, last_kill = connection.queue("work"), time.monotonic()
+        while (stats := queue.stats()).acked < JOBS and time.monotonic() - last_kill < 60:
+            time.sleep(0.02)
+        waited = time.monotonic() - last_kill
+    for process in consumers:
+        process.kill()
+        process.join()
+    rows = [line.split() for line in ledger.read_text().splitlines()]
+    lost = JOBS - len({row[0] for row in rows})
+    again = [float(late) for _, number, late in rows if int(number) > 1]
+    print(f"{kills} kills, lost {lost}, done twice {len(rows) - JOBS}, {stats}")
+    print(f"redelivered {len(again)}, done at most {max(again, default=0.0):.2f} s after enqueue;")
+    print(f"the last job was acked {waited:.2f} s after the last kill (lease {LEASE} s)")
+    sys.exit(1 if lost or stats.acked != JOBS else 0)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 20.0)
