@@ -16,6 +16,9 @@ from qcore.errors import UnsupportedCapability
 
 __all__ = ["KNOWN", "Capabilities", "Claim", "Limits"]
 
+Value = bool | str | float
+"""What a promise may be worth."""
+
 _SCALES: Mapping[str, tuple[str, ...]] = {
     "delivery": ("at_most_once", "at_least_once"),
     "durability": ("none", "process", "power", "replicated"),
@@ -66,7 +69,7 @@ class Claim:
         why: Why it is weaker than the adapter's best, if it is.
     """
 
-    value: bool | str | float
+    value: Value
     native: bool = True
     why: str = ""
 
@@ -126,7 +129,7 @@ class Capabilities:
         """The names that are offered."""
         return (name for name in self.claims if name in self)
 
-    def value(self, name: str) -> bool | str | float | None:
+    def value(self, name: str) -> Value | None:
         """What is promised for ``name``; ``None`` if nothing is."""
         claim = self.claims.get(name)
         return None if claim is None else claim.value
@@ -144,7 +147,7 @@ class Capabilities:
         if name not in self:
             raise UnsupportedCapability(self.adapter, name, self.refusals.get(name, ""))
 
-    def lowered(self, name: str, value: bool | str | float, why: str) -> Capabilities:
+    def lowered(self, name: str, value: Value, why: str) -> Capabilities:
         """The same promises with one of them made weaker, and the reason kept."""
         if value is False:
             claims = {key: claim for key, claim in self.claims.items() if key != name}
@@ -153,7 +156,7 @@ class Capabilities:
         return attrs.evolve(self, claims={**self.claims, name: claim})
 
 
-def _reaches(name: str, value: bool | str | float, wanted: str) -> bool:
+def _reaches(name: str, value: Value, wanted: str) -> bool:
     scale = _SCALES.get(name)
     if scale is None or wanted not in scale or value not in scale:
         return str(value) == wanted

@@ -1,9 +1,9 @@
-"""The stored form of a job, and the codecs of its body.
+r"""The stored form of a job, and the codecs of its body.
 
 The envelope is made here and opaque to every adapter: one version byte, a JSON header on one
 line, a newline, then the body as raw bytes::
 
-    1{"t":1767225600000,"h":{"k":"v"},"c":"json"}\\n{"any":"bytes"}
+    1{"t":1767225600000,"h":{"k":"v"},"c":"json"}\n{"any":"bytes"}
 
 Header fields: ``t`` producer's time in unix milliseconds, ``h`` headers, ``c`` codec, ``p``
 priority. Absent means empty, ``bytes`` and 0. Fields that this version does not know are kept in
@@ -14,7 +14,7 @@ deliveries) is never in here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import msgspec
 
@@ -53,10 +53,10 @@ def decode_envelope(job_id: str, queue: str, stored: bytes) -> Job:
         Corrupt: If the bytes are no envelope of a version that this library reads.
     """
     header, body = _split(job_id, queue, stored)
-    headers: Any = header.get("h") or EMPTY
+    headers = header.get("h", EMPTY)
     codec, priority, at = header.get("c", "bytes"), header.get("p", 0), header.get("t", 0)
     well_formed = (
-        isinstance(headers, Mapping)
+        _is_text_by_text(headers)
         and isinstance(codec, str)
         and isinstance(priority, int)
         and isinstance(at, int | float)
@@ -66,6 +66,13 @@ def decode_envelope(job_id: str, queue: str, stored: bytes) -> Job:
     unknown = header.keys() - _KNOWN_FIELDS
     extra = {name: header[name] for name in unknown} if unknown else EMPTY
     return Job(job_id, queue, body, headers, at / 1000, codec, priority, extra)
+
+
+def _is_text_by_text(value: object) -> TypeGuard[Mapping[str, str]]:
+    if not isinstance(value, Mapping):
+        return False
+    entries = cast("Mapping[object, object]", value)
+    return all(isinstance(text, str) for item in entries.items() for text in item)
 
 
 def _split(job_id: str, queue: str, stored: bytes) -> tuple[dict[str, Any], bytes]:
@@ -92,8 +99,8 @@ def encode_body(codec: str, value: object) -> bytes:
         InvalidInput: If the codec cannot write the value.
     """
     if codec == "bytes":
-        if isinstance(value, bytes | bytearray | memoryview):
-            return bytes(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(cast("bytes | bytearray | memoryview", value))
         raise InvalidInput(
             f"a body must be bytes, not {type(value).__name__}; "
             "give the queue a codec ('json' or 'msgpack') to enqueue other values"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -50,16 +50,16 @@ class JobId(str):
     created: bool
     receivers: int | None
 
-    def __new__(cls, value: str, created: bool = True, receivers: int | None = None) -> JobId:
+    def __new__(cls, value: str, *, created: bool = True, receivers: int | None = None) -> Self:
         """Make an id that carries the outcome of its enqueue."""
         self = super().__new__(cls, value)
         self.created = created
         self.receivers = receivers
         return self
 
-    def __getnewargs__(self) -> tuple[str, bool, int | None]:
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
         """Keep the outcome when pickled or copied."""
-        return str(self), self.created, self.receivers
+        return (str(self),), {"created": self.created, "receivers": self.receivers}
 
 
 @attrs.frozen

@@ -29,7 +29,7 @@ def run(program: Program[S, T], perform: Callable[[S], Any]) -> T:
         while True:
             try:
                 reply = perform(step)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  (the program decides about it)
                 step = program.throw(error)
             else:
                 step = program.send(reply)
@@ -46,7 +46,7 @@ async def arun(program: Program[S, T], perform: Callable[[S], Awaitable[Any]]) -
         while True:
             try:
                 reply = await perform(step)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  (the program decides about it)
                 step = program.throw(error)
             else:
                 step = program.send(reply)

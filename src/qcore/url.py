@@ -11,7 +11,7 @@ an unknown one is an error, since a misspelt promise would otherwise be dropped 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +20,8 @@ import attrs
 from qcore.errors import InvalidUrl
 
 __all__ = ["Parameter", "SchemeParts", "Url", "nearest", "parse_url", "split_scheme", "typed"]
+
+_PORTS = range(1, 65536)
 
 TOPOLOGIES = ("unix", "embedded")
 """Last words of a scheme that say how the broker is reached, not what it is."""
@@ -100,7 +102,7 @@ def parse_url(text: str) -> Url:
     scheme, separator, rest = text.partition("://")
     if not separator or not scheme:
         raise InvalidUrl("a broker URL looks like 'redis+streams://localhost:6379/0'")
-    if any(character.isspace() or ord(character) < 32 for character in text):
+    if any(character.isspace() or not character.isprintable() for character in text):
         raise InvalidUrl("a URL has no spaces or control characters; percent-encode them")
     rest, _, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
@@ -131,7 +133,7 @@ def _host(text: str) -> tuple[str, int | None]:
         host, _, port = text.partition(":")
     if not port:
         return _decoded(host), None
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    if not port.isascii() or not port.isdigit() or int(port) not in _PORTS:
         raise InvalidUrl(
             "the port must be a number from 1 to 65535; a ':', '/' or '@' in a password "
             "must be percent-encoded"
@@ -198,7 +200,7 @@ def typed(url: Url, parameters: Sequence[Parameter]) -> dict[str, Any]:
 
 
 def _convert(parameter: Parameter, text: str) -> Any:
-    value = _CONVERTERS[parameter.kind](parameter.name, text)
+    value: Any = _CONVERTERS[parameter.kind](parameter.name, text)
     if parameter.choices and value not in parameter.choices:
         allowed = ", ".join(parameter.choices)
         raise InvalidUrl(f"parameter {parameter.name!r} must be one of: {allowed}")
@@ -234,7 +236,7 @@ def _seconds_value(name: str, text: str) -> float:
     raise InvalidUrl(f"parameter {name!r} must be a time such as 30, 30s, 500ms or 5m")
 
 
-_CONVERTERS = {
+_CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "str": _text_value,
     "bool": _bool_value,
     "int": _int_value,

@@ -20,20 +20,28 @@ __all__ = ["AsyncDelivery"]
 class AsyncDelivery(BaseDelivery):
     """A job in hand.
 
-    As an async context manager it keeps the lease, and settles at the end: ack, or by the queue's retry
-    policy if an exception came, or release if the block was interrupted.
+    As an async context manager it keeps the lease, and settles at the end: ack, or by the queue's
+    retry policy if an exception came, or release if the block was interrupted.
     """
 
     def __init__(
         self,
         job: Job,
         taken: TakenJob,
+        *,
         lease: float,
         asked_at: float,
         home: AsyncHome,
         retry: RetryPolicy,
     ) -> None:
-        super().__init__(job, taken, lease, asked_at, home.session.capabilities, home.monotonic)
+        super().__init__(
+            job,
+            taken,
+            lease=lease,
+            asked_at=asked_at,
+            capabilities=home.session.capabilities,
+            monotonic=home.monotonic,
+        )
         self._home = home
         self._retry = retry
 

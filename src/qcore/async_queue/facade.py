@@ -181,10 +181,18 @@ class AsyncQueue:
     ) -> list[AsyncDelivery]:
         def admit(found: Found) -> tuple[list[AsyncDelivery], list[Settle]]:
             fit, unfit = intake(self.name, found.taken, self.retry)
-            home, retry = self._home, self.retry
-            return [
-                AsyncDelivery(job, one, lease, found.asked_at, home, retry) for job, one in fit
-            ], unfit
+            deliveries = [
+                AsyncDelivery(
+                    job,
+                    one,
+                    lease=lease,
+                    asked_at=found.asked_at,
+                    home=self._home,
+                    retry=self.retry,
+                )
+                for job, one in fit
+            ]
+            return deliveries, unfit
 
         request = TakeRequest(limit, round(lease * 1000), started)
         return await self.session.reserve(self.name, request, timeout, admit, stopped)

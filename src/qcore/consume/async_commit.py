@@ -1,8 +1,8 @@
 """Group commit for the tasks of one event loop; see ``commit`` for what it promises.
 
 A flush runs in a task of its own, so that cancelling one caller disturbs no other. A caller that
-was cancelled before its items were sent leaves them unsent; results that arrive for a caller
-that has gone are given to ``orphaned``.
+was cancelled before its items were sent leaves them unsent, unless there is an ``orphaned`` to
+give the results of such callers to.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class AsyncLane(Generic[I, O]):
         self,
         flush: Callable[[Sequence[I]], Awaitable[Sequence[O]]],
         most: int,
-        weight: Callable[[I], int] = lambda item: 1,
+        weight: Callable[[I], int] = lambda _: 1,
         orphaned: Callable[[Sequence[O]], Awaitable[None]] | None = None,
     ) -> None:
         self._flush = flush
@@ -81,7 +81,10 @@ class AsyncLane(Generic[I, O]):
         batch: list[_Call[I, O]] = next_batch(
             self._waiting, lambda call: call.items, self._weight, self._most
         )
-        batch = [call for call in batch if not call.answer.done()]
+        if self._orphaned is None:
+            batch = [call for call in batch if not call.answer.done()]
+        # Where results can be handed back they are fetched even for a caller that has gone: a
+        # wait may have left something at the broker that only the next take clears up.
         if not batch:
             return
         try:

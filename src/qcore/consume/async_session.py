@@ -58,7 +58,8 @@ class AsyncSession:
     @property
     def capabilities(self) -> Capabilities:
         """What the broker promises, as found at open."""
-        assert self._capabilities is not None, "open the session first"
+        if self._capabilities is None:
+            raise Closed("the session is not open yet")
         return self._capabilities
 
     async def open(self) -> Capabilities:
@@ -100,7 +101,8 @@ class AsyncSession:
 
         name = f"take.{request.lease_ms}.{request.started:d}"
         lane = self._lane(name, queue, flush, weight=lambda limit: limit, orphaned=orphaned)
-        return (await lane.submit([request.limit]))[0]
+        parts: Sequence[Taken] = await lane.submit([request.limit])
+        return parts[0]
 
     async def give_back(self, queue: str, tokens: Sequence[str]) -> None:
         """Release deliveries that nobody will work on; if that fails, their lease ends them."""
@@ -184,7 +186,7 @@ class AsyncSession:
         name: str,
         queue: str,
         flush: Callable[[Sequence[Any], Flush], Awaitable[Sequence[Any]]],
-        weight: Callable[[Any], int] = lambda item: 1,
+        weight: Callable[[Any], int] = lambda _: 1,
         orphaned: Callable[[Sequence[Any]], Awaitable[None]] | None = None,
     ) -> AsyncLane[Any, Any]:
         self.check_open()
@@ -225,7 +227,8 @@ class AsyncSession:
         try:
             results = await flush(items, number)
         except Exception as error:
-            raise explained(error, self.backend.classify, f"{name.split('.', maxsplit=1)[0]} jobs") from error
+            doing = f"{name.partition('.')[0]} jobs"
+            raise explained(error, self.backend.classify, doing) from error
         if self._away:
             self._away = False
             self._log.info(BROKER_BACK)

@@ -83,6 +83,11 @@ class _Call(Generic[I, O]):
     def answered(self) -> bool:
         return self.results is not None or self.error is not None
 
+    def outcome(self) -> Sequence[O]:
+        if self.results is not None:
+            return self.results
+        raise self.error or Indeterminate("the thread that sent this batch was interrupted")
+
 
 def next_batch(
     waiting: deque[Any],
@@ -116,7 +121,7 @@ class Lane(Generic[I, O]):
         self,
         flush: Callable[[Sequence[I]], Sequence[O]],
         most: int,
-        weight: Callable[[I], int] = lambda item: 1,
+        weight: Callable[[I], int] = lambda _: 1,
         orphaned: Callable[[Sequence[O]], None] | None = None,
     ) -> None:
         self._flush = flush
@@ -143,10 +148,7 @@ class Lane(Generic[I, O]):
             call.gone = True
             self._hand_back(call)
             raise
-        if call.error is not None:
-            raise call.error
-        assert call.results is not None
-        return call.results
+        return call.outcome()
 
     def finish(self, timeout: float) -> None:
         """Let the flush that is under way end, for at most ``timeout`` seconds."""
@@ -159,7 +161,7 @@ class Lane(Generic[I, O]):
         )
         try:
             results = self._flush([item for call in batch for item in call.items])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (every caller raises it)
             for call in batch:
                 call.error = error
             return

@@ -59,6 +59,7 @@ class BaseDelivery:
         self,
         job: Job,
         taken: TakenJob,
+        *,
         lease: float,
         asked_at: float,
         capabilities: Capabilities,

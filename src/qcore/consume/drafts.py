@@ -99,4 +99,4 @@ def _need(capabilities: Capabilities, **asked: bool) -> None:
 
 def job_ids(outcomes: Sequence[Enqueued]) -> list[JobId]:
     """What the caller gets for each job."""
-    return [JobId(one.id, one.created, one.receivers) for one in outcomes]
+    return [JobId(one.id, created=one.created, receivers=one.receivers) for one in outcomes]

@@ -38,6 +38,6 @@ def explained(
     if fault is None:
         return error
     kind, advice = _KINDS[fault]
-    found = kind(f"could not {doing}: {error or type(error).__name__} ({advice})")
+    found = kind(f"could not {doing}: {str(error) or type(error).__name__} ({advice})")
     found.__cause__ = error
     return found

@@ -63,7 +63,8 @@ class Session:
     @property
     def capabilities(self) -> Capabilities:
         """What the broker promises, as found at open."""
-        assert self._capabilities is not None, "open the session first"
+        if self._capabilities is None:
+            raise Closed("the session is not open yet")
         return self._capabilities
 
     def open(self) -> Capabilities:
@@ -105,7 +106,8 @@ class Session:
 
         name = f"take.{request.lease_ms}.{request.started:d}"
         lane = self._lane(name, queue, flush, weight=lambda limit: limit, orphaned=orphaned)
-        return lane.submit([request.limit])[0]
+        parts: Sequence[Taken] = lane.submit([request.limit])
+        return parts[0]
 
     def give_back(self, queue: str, tokens: Sequence[str]) -> None:
         """Release deliveries that nobody will work on; if that fails, their lease ends them."""
@@ -186,7 +188,7 @@ class Session:
         name: str,
         queue: str,
         flush: Callable[[Sequence[Any], Flush], Sequence[Any]],
-        weight: Callable[[Any], int] = lambda item: 1,
+        weight: Callable[[Any], int] = lambda _: 1,
         orphaned: Callable[[Sequence[Any]], None] | None = None,
     ) -> Lane[Any, Any]:
         self.check_open()
@@ -227,7 +229,8 @@ class Session:
         try:
             results = flush(items, number)
         except Exception as error:
-            raise explained(error, self.backend.classify, f"{name.split('.', maxsplit=1)[0]} jobs") from error
+            doing = f"{name.partition('.')[0]} jobs"
+            raise explained(error, self.backend.classify, doing) from error
         if self._away:
             self._away = False
             self._log.info(BROKER_BACK)

@@ -7,8 +7,9 @@ the layers above.
 
 from __future__ import annotations
 
+from qcore.backend import Adapter
 from qcore.memory.adapter import MemoryAdapter
 
 __all__ = ["adapter"]
 
-adapter = MemoryAdapter()
+adapter: Adapter = MemoryAdapter()

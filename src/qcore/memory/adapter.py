@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from qcore.backend import (
     COMMON_PARAMETERS,
-    Adapter,
     AsyncBackend,
     Enqueue,
     Enqueued,
@@ -26,6 +25,7 @@ from qcore.bridges import lift_inline
 from qcore.capabilities import Capabilities, Claim
 from qcore.memory.store import MemoryQueue
 from qcore.states import State
+from qcore.url import Parameter
 
 __all__ = ["MemoryAdapter", "MemoryBackend"]
 
@@ -43,8 +43,26 @@ _PROMISES = Capabilities(
         "reentry": Claim("head"),
         "wake": Claim("native"),
         **{
-            name: Claim(True)
-            for name in ["fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive", "attempts", "delay", "priority", "idempotent_id", "dedup", "replay", "stats", "peek", "purge", "thread_safe"]
+            name: Claim(value=True)
+            for name in [
+                "fenced",
+                "lease",
+                "extend",
+                "release",
+                "retry",
+                "dead_letter",
+                "redrive",
+                "attempts",
+                "delay",
+                "priority",
+                "idempotent_id",
+                "dedup",
+                "replay",
+                "stats",
+                "peek",
+                "purge",
+                "thread_safe",
+            ]
         },
     },
     refusals={
@@ -181,8 +199,8 @@ class MemoryBackend:
 class MemoryAdapter:
     """Opens connections to named stores; a store lives as long as a connection to it."""
 
-    scheme = "memory"
-    parameters = COMMON_PARAMETERS
+    scheme: str = "memory"
+    parameters: Sequence[Parameter] = COMMON_PARAMETERS
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -207,6 +225,3 @@ class MemoryAdapter:
     def async_backend(self, setup: Setup) -> AsyncBackend:
         """The same connection for asyncio."""
         return lift_inline(self.backend(setup))
-
-
-_: Adapter = MemoryAdapter()

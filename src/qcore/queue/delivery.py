@@ -28,12 +28,20 @@ class Delivery(BaseDelivery):
         self,
         job: Job,
         taken: TakenJob,
+        *,
         lease: float,
         asked_at: float,
         home: Home,
         retry: RetryPolicy,
     ) -> None:
-        super().__init__(job, taken, lease, asked_at, home.session.capabilities, home.monotonic)
+        super().__init__(
+            job,
+            taken,
+            lease=lease,
+            asked_at=asked_at,
+            capabilities=home.session.capabilities,
+            monotonic=home.monotonic,
+        )
         self._home = home
         self._retry = retry
 
