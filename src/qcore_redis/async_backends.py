@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -62,15 +63,12 @@ class AsyncStoredBackend:
         if self._closed:
             return
         self._closed = True
-        try:
-            await asyncio.gather(*self._chores, return_exceptions=True)
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        # Where the server is away, others sweep what was claimed, and answers expire.
+        with contextlib.suppress(NotSent, SocketLost, Refused):
             for queue, lanes in self._used.items():
                 await self._run(self._programs.leave(queue, lanes))
-        except (NotSent, SocketLost, Refused):
-            # The server is away: others sweep what was claimed, answers expire.
-            pass
-        finally:
-            await self._port.close()
+        await self._port.close()
 
     async def enqueue(
         self, queue: str, jobs: Sequence[Enqueue], flush: Flush
@@ -92,29 +90,29 @@ class AsyncStoredBackend:
     async def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Sleep on the server; on a full one that refuses, look again soon."""
         commands = [self._programs.wait_words(queue, timeout) for queue in queues]
+        interrupted = True
         try:
-            await self._port.wait(commands, timeout)
+            interrupted = await self._port.wait(commands, timeout)
         except Refused as error:
+            interrupted = False
             if not is_full(error):
                 raise
             await self._port.pause(min(timeout, FULL_POLL))
-        except asyncio.CancelledError:
-            # The signal may have come just now, and nobody here will look.
-            for queue in queues:
-                self._later(self._programs.give_up(queue))
-            raise
+        finally:
+            if interrupted:
+                self._give_up(queues)
 
-    def _later(self, program: Program[Words, Any]) -> None:
-        chore = asyncio.ensure_future(self._attempt(program))
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
+    def _give_up(self, queues: Sequence[str]) -> None:
+        """Pass on a signal that may have come: perhaps nobody here will look any more."""
+        for queue in queues:
+            chore = asyncio.ensure_future(self._attempt(self._programs.give_up(queue)))
+            self._chores.add(chore)
+            chore.add_done_callback(self._chores.discard)
 
     async def _attempt(self, program: Program[Words, Any]) -> None:
-        try:
+        # Where the server is away, what was claimed is swept once this connection looks dead.
+        with contextlib.suppress(NotSent, SocketLost, Refused):
             await self._run(program)
-        except (NotSent, SocketLost, Refused):
-            # The server is away: what was claimed is swept when this connection looks dead.
-            pass
 
     async def health(self) -> Mapping[str, Any]:
         """How long one exchange takes."""

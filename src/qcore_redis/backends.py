@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -79,14 +80,11 @@ class StoredBackend:
         if self._closed.is_set():
             return
         self._closed.set()
-        try:
+        # Where the server is away, others sweep what was claimed, and answers expire.
+        with contextlib.suppress(NotSent, SocketLost, Refused):
             for queue, lanes in self._used.items():
                 self._run(self._programs.leave(queue, lanes))
-        except (NotSent, SocketLost, Refused):
-            # The server is away: others sweep what was claimed, answers expire.
-            pass
-        finally:
-            self._port.close()
+        self._port.close()
 
     def enqueue(self, queue: str, jobs: Sequence[Enqueue], flush: Flush) -> Sequence[Enqueued]:
         """Store jobs."""
@@ -106,12 +104,24 @@ class StoredBackend:
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Sleep on the server; on a full one that refuses, look again soon."""
         commands = [self._programs.wait_words(queue, timeout) for queue in queues]
+        interrupted = True
         try:
-            self._port.wait(commands, timeout)
+            interrupted = self._port.wait(commands, timeout)
         except Refused as error:
+            interrupted = False
             if not is_full(error):
                 raise
             self._port.pause(min(timeout, FULL_POLL))
+        finally:
+            if interrupted:
+                self._give_up(queues)
+
+    def _give_up(self, queues: Sequence[str]) -> None:
+        """Pass on a signal that may have come: perhaps nobody here will look any more."""
+        # Where the server is away, what was claimed is swept once this connection looks dead.
+        with contextlib.suppress(NotSent, SocketLost, Refused):
+            for queue in queues:
+                self._run(self._programs.give_up(queue))
 
     def health(self) -> Mapping[str, Any]:
         """How long one exchange takes."""

@@ -20,6 +20,7 @@ key                           type    holds
 list only
 ``qc:{n/q}:ready:P``          list    elements of priority P, head is next; a blank one only rings
 ``qc:{n/q}:waiters``          zset    owner -> until when it counts as alive
+``qc:{n/q}:lapsed``           hash    owner that stopped being alive -> since when
 ``qc:{n/q}:claim:OWNER``      list    what BLMOVE gave a waiting connection, before its next take
 streams only
 ``qc:{n/q}:stream:P``         stream  new jobs of priority P: fields ``id`` and ``job``

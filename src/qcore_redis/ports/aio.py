@@ -86,12 +86,15 @@ class AsyncPort:
             self._pool.connection_kwargs["path"] = await asyncio.to_thread(self._locate)
             self._located = True
 
-    async def wait(self, commands: Sequence[Words], timeout: float) -> None:
+    async def wait(self, commands: Sequence[Words], timeout: float) -> bool:
         """Send blocking commands, each on a connection of its own, until one is answered.
 
-        Returns when one was answered, when ``timeout`` seconds are over, or on ``interrupt``. By
+        Ends when one was answered, when ``timeout`` seconds are over, or on ``interrupt``. By
         then none is under way: those without an answer were ended. When cancelled, connections
         with an answer outstanding are dropped.
+
+        Returns:
+            Whether it was interrupted; an answer may have come all the same.
 
         Raises:
             NotSent: As ``execute``.
@@ -103,7 +106,7 @@ class AsyncPort:
             for words in commands:
                 sleepers.append(sleeper := await self._sleeper())
                 await sleeper.send(words)
-            await self._first_of([sleeper.answer for sleeper in sleepers], timeout)
+            interrupted = await self._first_of([sleeper.answer for sleeper in sleepers], timeout)
             for sleeper in sleepers:
                 await self._end(sleeper)
         except EXCHANGE_ERRORS as error:
@@ -114,18 +117,20 @@ class AsyncPort:
                     self._sleepers.append(sleeper)
                 else:
                     sleeper.drop()
+        return interrupted
 
     async def pause(self, seconds: float) -> None:
         """Sleep without asking the server anything; ``interrupt`` ends it."""
         await self._first_of([], seconds)
 
-    async def _first_of(self, answers: Sequence[asyncio.Future[Any]], timeout: float) -> None:
+    async def _first_of(self, answers: Sequence[asyncio.Future[Any]], timeout: float) -> bool:
         woken = asyncio.get_running_loop().create_future()
         self._interrupted.add(woken)
         try:
             await asyncio.wait(
                 [*answers, woken], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
+            return woken.done()
         finally:
             self._interrupted.discard(woken)
             woken.cancel()

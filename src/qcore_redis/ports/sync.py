@@ -89,11 +89,14 @@ class SyncPort:
             self._pool.connection_kwargs["path"] = self._locate()
             self._located = True
 
-    def wait(self, commands: Sequence[Words], timeout: float) -> None:
+    def wait(self, commands: Sequence[Words], timeout: float) -> bool:
         """Send blocking commands, each on a socket of its own, until one is answered.
 
-        Returns when one was answered, when ``timeout`` seconds are over, or on ``interrupt``. By
+        Ends when one was answered, when ``timeout`` seconds are over, or on ``interrupt``. By
         then none is under way: those without an answer were ended.
+
+        Returns:
+            Whether it was interrupted; an answer may have come all the same.
 
         Raises:
             NotSent: As ``execute``.
@@ -104,13 +107,14 @@ class SyncPort:
         try:
             for sleeper, words in zip(sleepers, commands, strict=True):
                 sleeper.send(words)
-            _first_ready(sleepers, timeout)
+            interrupted = _first_ready(sleepers, timeout)
             for sleeper in sleepers:
                 self._end(sleeper)
         except EXCHANGE_ERRORS as error:
             raise translated(error) from error
         finally:
             self._put_back(sleepers)
+        return interrupted
 
     def pause(self, seconds: float) -> None:
         """Sleep without asking the server anything; ``interrupt`` ends it."""
@@ -228,6 +232,13 @@ class _Sleeper:
         with contextlib.suppress(OSError):
             self._wake_out.send(b"!")
 
+    def woken(self) -> bool:
+        """Whether somebody woke us since the last time."""
+        try:
+            return bool(self._wake_in.recv(4096))
+        except BlockingIOError:
+            return False
+
     def close(self) -> None:
         """Drop the socket; an answer that is still to come will never be read."""
         self._wake_in.close()
@@ -236,12 +247,11 @@ class _Sleeper:
             self._connection.disconnect()
 
 
-def _first_ready(sleepers: Sequence[_Sleeper], timeout: float) -> None:
+def _first_ready(sleepers: Sequence[_Sleeper], timeout: float) -> bool:
+    """Sleep until a socket can be read or ``timeout`` is over; whether somebody woke us."""
     with selectors.DefaultSelector() as selector:
         for sleeper in sleepers:
             for end in sleeper.watched():
-                selector.register(end, selectors.EVENT_READ, sleeper)
+                selector.register(end, selectors.EVENT_READ)
         selector.select(timeout)
-    for sleeper in sleepers:
-        with contextlib.suppress(BlockingIOError):
-            sleeper._wake_in.recv(4096)
+    return any([sleeper.woken() for sleeper in sleepers])

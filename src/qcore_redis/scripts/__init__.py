@@ -24,7 +24,7 @@ _INCLUDE = re.compile(r"^--- include: (\w+)$", re.MULTILINE)
 _KEYS = re.compile(r"^-- KEYS: (.*?)(?: then .*)?$", re.MULTILINE)
 
 _PLACES: Mapping[str, Mapping[str, str]] = {
-    "list": {"{bell}": "", "{claims}": "waiters claim", "{lines}": "ready*"},
+    "list": {"{bell}": "", "{claims}": "waiters lapsed claim", "{lines}": "ready*"},
     "stream": {"{bell}": "bell", "{claims}": "", "{lines}": "stream* again*"},
 }
 """What the words in braces mean for each store; a star is one key for each level."""

@@ -97,6 +97,7 @@ end
 local PROBES = {
   meta = 'HLEN', leased = 'ZCARD', delayed = 'ZCARD', jobs = 'HLEN', dead = 'ZCARD',
   graves = 'HLEN', notes = 'HLEN', started = 'SCARD', bell = 'ZCARD', waiters = 'ZCARD',
+  lapsed = 'HLEN',
 }
 
 -- Fails, before anything is written, if a declared key holds what it should not.
