@@ -11,9 +11,10 @@ an unknown one is an error, since a misspelt promise would otherwise be dropped 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -21,7 +22,16 @@ from qcore.errors import InvalidUrl
 
 __all__ = ["Parameter", "SchemeParts", "Url", "nearest", "parse_url", "split_scheme", "typed"]
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_PORT = re.compile(r"[0-9]{1,5}")
 _PORTS = range(1, 65536)
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_TIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,12})?)(ms|s|m|h|)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+
+_LONGEST = 10 * 366 * 86_400.0
+
+_ENCODE = "; a ':', '/', '?' or '@' in a password must be percent-encoded"
 
 TOPOLOGIES = ("unix", "embedded")
 """Last words of a scheme that say how the broker is reached, not what it is."""
@@ -72,22 +82,23 @@ class Url:
 
     def __str__(self) -> str:
         """The URL with its secrets masked."""
-        user = self.username + (":***" if self.password else "")
+        user = quote(self.username, safe="") + (":***" if self.password else "")
         at = f"{user}@" if user else ""
         hosts = ",".join(_host_text(host, port) for host, port in self.hosts)
-        query = "&".join(f"{key}={self._shown(key)}" for key in self.params)
-        return f"{self.scheme}://{at}{hosts}{self.path}{'?' if query else ''}{query}"
+        query = "&".join(f"{quote(key, safe='')}={self._shown(key)}" for key in self.params)
+        return f"{self.scheme}://{at}{hosts}{quote(self.path)}{'?' if query else ''}{query}"
 
     def __repr__(self) -> str:
         """The masked URL."""
         return f"<Url {self}>"
 
     def _shown(self, key: str) -> str:
-        return "***" if "password" in key or "secret" in key else self.params[key]
+        is_secret = any(word in key.lower() for word in ("password", "secret"))
+        return "***" if is_secret else quote(self.params[key], safe="/:,")
 
 
 def _host_text(host: str, port: int | None) -> str:
-    shown = f"[{host}]" if ":" in host else host
+    shown = f"[{quote(host, safe=':')}]" if ":" in host else quote(host, safe="")
     return shown if port is None else f"{shown}:{port}"
 
 
@@ -100,19 +111,22 @@ def parse_url(text: str) -> Url:
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidUrl(f"a URL must be text, not {type(text).__name__}")
     scheme, separator, rest = text.partition("://")
-    if not separator or not scheme:
+    if not separator or not _SCHEME.fullmatch(scheme.lower()):
         raise InvalidUrl("a broker URL looks like 'redis+streams://localhost:6379/0'")
     if any(character.isspace() or not character.isprintable() for character in text):
         raise InvalidUrl("a URL has no spaces or control characters; percent-encode them")
-    rest, _, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
+    location, _, query = rest.partition("?")
+    authority, slash, path = location.partition("/")
+    if "@" in path or "@" in query:
+        # Most likely what is before it belongs to a password, and must not be shown as a path.
+        raise InvalidUrl("an '@' behind the hosts must be percent-encoded" + _ENCODE)
     userinfo, _, hosts = authority.rpartition("@")
     username, _, password = userinfo.partition(":")
     return Url(
         scheme=scheme.lower(),
         username=_decoded(username),
         password=_decoded(password),
-        hosts=tuple(_host(item) for item in hosts.split(",")) if hosts else (),
+        hosts=_hosts(hosts),
         path=_decoded(slash + path),
         params=_params(query),
     )
@@ -125,19 +139,27 @@ def _decoded(text: str) -> str:
         raise InvalidUrl("a percent-encoded part of the URL is not UTF-8") from None
 
 
+def _hosts(text: str) -> tuple[tuple[str, int | None], ...]:
+    if not text:
+        return ()
+    hosts = tuple(_host(item) for item in text.split(","))
+    if len(hosts) > 1 and not all(host for host, _ in hosts):
+        raise InvalidUrl("a host between two commas is empty")
+    return hosts
+
+
 def _host(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
-        host, _, tail = text[1:].partition("]")
+        host, bracket, tail = text[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")):
+            raise InvalidUrl("an IPv6 address looks like '[::1]' or '[::1]:6379'")
         port = tail.removeprefix(":")
     else:
         host, _, port = text.partition(":")
     if not port:
         return _decoded(host), None
-    if not port.isascii() or not port.isdigit() or int(port) not in _PORTS:
-        raise InvalidUrl(
-            "the port must be a number from 1 to 65535; a ':', '/' or '@' in a password "
-            "must be percent-encoded"
-        )
+    if not _PORT.fullmatch(port) or int(port) not in _PORTS:
+        raise InvalidUrl("the port must be a number from 1 to 65535" + _ENCODE)
     return _decoded(host), int(port)
 
 
@@ -146,6 +168,8 @@ def _params(query: str) -> dict[str, str]:
     for item in filter(None, query.split("&")):
         name, _, value = item.partition("=")
         key = _decoded(name)
+        if not key:
+            raise InvalidUrl("a parameter of the URL has no name")
         if key in params:
             raise InvalidUrl(f"the parameter {key!r} is given twice")
         params[key] = _decoded(value.replace("+", " "))
@@ -192,7 +216,9 @@ def typed(url: Url, parameters: Sequence[Parameter]) -> dict[str, Any]:
         if name not in by_name:
             known = ", ".join(sorted(by_name)) or "none"
             hint = nearest(name, by_name)
-            raise InvalidUrl(f"{url.scheme} knows no parameter {name!r}{hint} Known: {known}")
+            raise InvalidUrl(
+                f"{url.scheme} knows no parameter {name!r}{hint or '.'} Known: {known}"
+            )
     return {
         name: _convert(parameter, url.params[name]) if name in url.params else parameter.default
         for name, parameter in by_name.items()
@@ -223,17 +249,19 @@ def _bool_value(name: str, text: str) -> bool:
 
 
 def _int_value(name: str, text: str) -> int:
-    if not text.isascii() or not text.lstrip("-").isdigit():
+    if not _NUMBER.fullmatch(text):
         raise InvalidUrl(f"parameter {name!r} must be a whole number")
     return int(text)
 
 
 def _seconds_value(name: str, text: str) -> float:
-    for suffix, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
-        number = text.removesuffix(suffix)
-        if text.endswith(suffix) and number.replace(".", "", 1).isdigit() and number.isascii():
-            return float(number) * factor
-    raise InvalidUrl(f"parameter {name!r} must be a time such as 30, 30s, 500ms or 5m")
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise InvalidUrl(f"parameter {name!r} must be a time such as 30, 30s, 500ms or 5m")
+    number = float(found[1]) * _UNITS[found[2]]
+    if number > _LONGEST:
+        raise InvalidUrl(f"parameter {name!r} must be at most ten years")
+    return number
 
 
 _CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
