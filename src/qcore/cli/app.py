@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from types import MappingProxyType
@@ -24,7 +25,7 @@ BUILT_IN: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "adapters": ("qcore.cli.adapters:adapters", "Show adapters and what they promise."),
         "dead": ("qcore.cli.dead:dead", "Look at dead jobs, send them back or drop them."),
-        "demo": ("qcore.cli.demo:demo", "Kill a consumer and see what each design loses."),
+        "demo": ("qcore.cli.demo.command:demo", "Kill a consumer and see what each design loses."),
         "queue": ("qcore.cli.queues:queue", "Look into queues, put jobs in, take jobs out."),
     }
 )
@@ -108,15 +109,27 @@ class Verbs(click.Group):
             return Exit.INTERRUPTED
         return code if isinstance(code, int) else Exit.OK
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Understand what stands before the verb, and show help or version."""
+        with _readers_may_leave(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> None:
-        """Run one verb; a reader that closes its end of the pipe is no error of ours."""
-        try:
+        """Run one verb."""
+        with _readers_may_leave(ctx):
             super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # What is still buffered must not be written to the closed pipe when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(Exit.PIPE)
+
+
+@contextlib.contextmanager
+def _readers_may_leave(ctx: click.Context) -> Generator[None]:
+    """A reader that closes its end of the pipe is no error of ours."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered must not be written to the closed pipe when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ctx.exit(Exit.PIPE)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: object) -> None:

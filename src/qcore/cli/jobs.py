@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,9 @@ __all__ = ["DEAD_COLUMNS", "PEEK_COLUMNS", "delivered_row", "every", "inspected_
 _ID = Column("id", "id")
 _ATTEMPT = Column("attempt", "attempt", number=True)
 _CRASHES = Column("crashes", "crashes", number=True)
-_BODY = Column("body", "preview")
+_BODY = Column(
+    "body", "body_base64", show=lambda encoded: preview(base64.b64decode(encoded, validate=True))
+)
 
 PEEK_COLUMNS = (
     _ID,
@@ -62,7 +65,6 @@ def inspected_row(queue: str, one: InspectedJob) -> Row:
         "readable": one.job is not None,
         "size": len(body),
         **fields,
-        "preview": preview(body),
     }
 
 
