@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from qcore.errors import InvalidInput, LimitExceeded
 from qcore.job import EMPTY
 
 __all__ = [
+    "NOTE_LIMIT",
     "PRIORITIES",
     "NewJob",
     "body_size",
@@ -29,10 +31,15 @@ __all__ = [
     "lease_seconds",
     "moment",
     "name_of",
+    "note_text",
     "priority_level",
     "seconds",
     "timeout_seconds",
+    "whole",
 ]
+
+NOTE_LIMIT = 2000
+"""Characters that are kept of an error or a reason."""
 
 PRIORITIES = range(-4, 5)
 """The priority levels; larger is more urgent."""
@@ -72,13 +79,13 @@ def seconds(name: str, value: object, *, most: float | None = None) -> float:
         LimitExceeded: If it is above ``most``.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput(f"{name} must be a number of seconds, not {value!r}")
+        raise InvalidInput(f"{name} must be a number of seconds, not {_shown(value)}")
     try:
         number = float(value)
     except OverflowError:
         raise LimitExceeded(f"{name} is far too large") from None
     if not math.isfinite(number) or number < 0:
-        raise InvalidInput(f"{name} must be finite and not negative, not {value!r}")
+        raise InvalidInput(f"{name} must be finite and not negative, not {_shown(value)}")
     if most is not None and number > most:
         raise LimitExceeded(f"{name} is {number:g} s, more than the limit of {most:g} s")
     return number
@@ -108,7 +115,7 @@ def moment(value: object) -> float:
         InvalidInput: If a datetime has no time zone, or the number is not finite.
     """
     if isinstance(value, datetime):
-        if value.tzinfo is None:
+        if value.utcoffset() is None:
             raise InvalidInput("at must be an aware datetime; add a time zone, such as UTC")
         return max(0.0, value.timestamp())
     return seconds("at", value)
@@ -121,11 +128,33 @@ def count(name: str, value: object, most: int) -> int:
         InvalidInput: If it is no whole number or below 1.
         LimitExceeded: If it is above ``most``.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInput(f"{name} must be a whole number above 0, not {value!r}")
+    return _whole(name, value, 1, most)
+
+
+def whole(name: str, value: object, most: int) -> int:
+    """A whole number from 0 to ``most``.
+
+    Raises:
+        InvalidInput: If it is no whole number or below 0.
+        LimitExceeded: If it is above ``most``.
+    """
+    return _whole(name, value, 0, most)
+
+
+def _whole(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidInput(f"{name} must be a whole number from {least}, not {_shown(value)}")
     if value > most:
-        raise LimitExceeded(f"{name} is {value}, more than the limit of {most}")
+        raise LimitExceeded(f"{name} is {_shown(value)}, more than the limit of {most}")
     return value
+
+
+def _shown(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        # Python writes no whole number of thousands of digits.
+        return "a number far too large"
 
 
 def priority_level(value: object) -> int:
@@ -136,9 +165,9 @@ def priority_level(value: object) -> int:
         LimitExceeded: If it lies outside -4 … 4.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInput(f"priority must be a whole number from -4 to 4, not {value!r}")
+        raise InvalidInput(f"priority must be a whole number from -4 to 4, not {_shown(value)}")
     if value not in PRIORITIES:
-        raise LimitExceeded(f"priority is {value}; it must lie between -4 and 4")
+        raise LimitExceeded(f"priority is {_shown(value)}; it must lie between -4 and 4")
     return value
 
 
@@ -168,7 +197,7 @@ def _word(kind: str, value: object, most: int, pattern: re.Pattern[str], allowed
     if len(value) > most:
         raise LimitExceeded(f"{kind} has {len(value)} characters, more than the limit of {most}")
     if not pattern.fullmatch(value):
-        raise InvalidInput(f"{kind} {value!r} is not allowed: use 1 to {most} {allowed}")
+        raise InvalidInput(f"{kind} {_shown(value)} is not allowed: use 1 to {most} {allowed}")
     return value
 
 
@@ -179,8 +208,6 @@ def headers_of(value: object, limits: Limits) -> Mapping[str, str]:
         InvalidInput: If a key or value is no text, or has a lone surrogate.
         LimitExceeded: If there are too many, or they are too long together.
     """
-    if not value:
-        return EMPTY
     if not isinstance(value, Mapping):
         raise InvalidInput(f"headers must be a mapping, not {type(value).__name__}")
     items: dict[object, object] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
@@ -201,6 +228,17 @@ def _text(value: object) -> str:
     except UnicodeEncodeError as error:
         raise InvalidInput(f"a header has a lone surrogate at {error.start}") from None
     return value
+
+
+def note_text(name: str, value: object) -> str:
+    """An error or a reason in a form that can be stored: cut, and escaped where it must be.
+
+    Raises:
+        InvalidInput: If it is no text.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} must be text, not {type(value).__name__}")
+    return value[:NOTE_LIMIT].encode(errors="backslashreplace").decode()[:NOTE_LIMIT]
 
 
 def body_size(body: bytes, limits: Limits) -> bytes:
@@ -224,5 +262,5 @@ def codec_name(value: object) -> str:
         InvalidInput: If there is none of that name.
     """
     if value not in CODECS:
-        raise InvalidInput(f"codec {value!r} is unknown; use one of {', '.join(CODECS)}")
+        raise InvalidInput(f"codec {_shown(value)} is unknown; use one of {', '.join(CODECS)}")
     return str(value)

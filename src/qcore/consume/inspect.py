@@ -11,10 +11,13 @@ from qcore.capabilities import Capabilities
 from qcore.codec import decode_envelope
 from qcore.errors import Corrupt, InvalidInput
 from qcore.job import Job
-from qcore.options import count, job_id
+from qcore.options import count, job_id, whole
 from qcore.states import INSPECTABLE, State
 
 __all__ = ["InspectedJob", "checked_ids", "checked_page", "checked_state", "inspected"]
+
+_FURTHEST = 1 << 53
+"""An offset that every broker can count to."""
 
 
 @attrs.frozen
@@ -86,11 +89,10 @@ def checked_page(limit: object, offset: object, capabilities: Capabilities) -> t
     """A page: how many, and how many to skip.
 
     Raises:
-        InvalidInput: If one of them is no whole number in range.
+        InvalidInput: If one of them is no whole number.
+        LimitExceeded: If one of them is too large.
     """
-    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
-        raise InvalidInput(f"offset must be a whole number from 0, not {offset!r}")
-    return count("limit", limit, capabilities.limits.batch), offset
+    return count("limit", limit, capabilities.limits.batch), whole("offset", offset, _FURTHEST)
 
 
 def checked_ids(ids: Iterable[object] | None) -> list[str] | None:
