@@ -1,0 +1,185 @@
+"""The test bed: what one test of the suite is given.
+
+It hands out connections in the colour of the test, in a namespace that nobody else uses, and the
+means to break things as far as the harness has them: worker processes, servers of one's own, a
+proxy in between. What the harness lacks raises ``NotRun``, which is a verdict and no error. All
+that a test opened is closed at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import qcore
+
+from .addresses import Address
+from .colours import Colour, LoopThread, connected
+from .harness import Harness
+from .processes import ScriptProcess
+from .proxy import CountingProxy
+from .servers import Server
+from .outcomes import NotRun
+from .waiting import scaled, wait_until
+
+__all__ = ["Bed", "Figure"]
+
+T = TypeVar("T")
+
+Figure = tuple[str, float, str]
+"""Something measured: what, how much, the unit."""
+
+
+class Bed:
+    """Everything that one test may use.
+
+    Attributes:
+        harness: The adapter's harness.
+        colour: The colour of this test.
+        namespace: A namespace of this test alone.
+        capabilities: What the running adapter claims.
+        figures: What the test measured, for the report.
+    """
+
+    def __init__(
+        self,
+        harness: Harness,
+        colour: Colour,
+        namespace: str,
+        capabilities: qcore.Capabilities,
+        tier: int,
+        scale: float = 1.0,
+    ) -> None:
+        self.harness = harness
+        self.colour = colour
+        self.namespace = namespace
+        self.capabilities = capabilities
+        self.tier = tier
+        self.figures: list[Figure] = []
+        self._scale = scale
+        self._exits = contextlib.ExitStack()
+
+    @cached_property
+    def loop(self) -> LoopThread:
+        """The event loop of the test's asynchronous half."""
+        loop = LoopThread()
+        self._exits.callback(loop.close)
+        return loop
+
+    @cached_property
+    def url(self) -> str:
+        """The URL of this test's namespace."""
+        return self.harness.url(self.namespace)
+
+    def url_in(self, namespace: str) -> str:
+        """The URL of another namespace of this test: a suffix keeps it apart from those of others."""
+        return self.harness.url(f"{self.namespace}-{namespace}")
+
+    def connect(
+        self,
+        url: str | None = None,
+        *,
+        require: Iterable[str] = (),
+        colour: Colour | None = None,
+    ) -> qcore.Connection:
+        """Another connection, in the colour of the test unless said otherwise."""
+        chosen = colour or self.colour
+        connection = connected(url or self.url, chosen, self.loop, require=require)
+        self._exits.callback(_close_quietly, connection)
+        return connection
+
+    @cached_property
+    def connection(self) -> qcore.Connection:
+        """The connection that most tests need only one of."""
+        return self.connect()
+
+    def queue(self, name: str = "q", **options: Any) -> qcore.Queue:
+        """A queue of ``connection``."""
+        return self.connection.queue(name, **options)
+
+    @property
+    def slack(self) -> float:
+        """Seconds that a moment may be off by, stretched on slow machines."""
+        return scaled(self.harness.slack)
+
+    def many(self, count: int, least: int = 10) -> int:
+        """A large count, made smaller or larger by the one knob of the run."""
+        return max(least, round(count * self._scale))
+
+    def need_tier(self, tier: int) -> None:
+        """Go on only if the run was asked to go that far.
+
+        Raises:
+            NotRun: If it was not.
+        """
+        if tier > self.tier:
+            raise NotRun(f"needs tier {tier}, this run goes to tier {self.tier}")
+
+    def until(self, condition: Callable[[], T], what: str, within: float = 10.0) -> T:
+        """Wait for a condition that must come true."""
+        return wait_until(condition, within=within, what=what)
+
+    def worker(
+        self, script: Path, *, url: str | None = None, name: str = "w1", **env: str
+    ) -> ScriptProcess:
+        """A process that is given a URL and a script, and may be killed at any time.
+
+        Raises:
+            NotRun: If the run does not go to tier 1.
+        """
+        self.need_tier(1)
+        process = ScriptProcess(script, url or self.url, name=name, env=env)
+        return self._exits.enter_context(process)
+
+    def server(self, settings: Mapping[str, str] | None = None) -> Server:
+        """A server of one's own.
+
+        Raises:
+            NotRun: If the harness has none, or the run does not go to tier 2.
+        """
+        self.need_tier(2)
+        server = self.harness.server(settings)
+        if server is None:
+            raise NotRun("the harness has no server that may be stopped and killed")
+        return self._exits.enter_context(server)
+
+    def url_at(self, address: Address) -> str:
+        """This test's namespace, reached through a proxy or a server of one's own.
+
+        Raises:
+            NotRun: If the harness cannot say how.
+        """
+        url = self.harness.url_of(address, self.namespace)
+        if url is None:
+            raise NotRun("the harness cannot reach its broker through another address")
+        return url
+
+    def proxy(self, server: Server) -> CountingProxy:
+        """A proxy in front of a server.
+
+        Raises:
+            NotRun: If the run does not go to tier 3.
+        """
+        self.need_tier(3)
+        return self._exits.enter_context(CountingProxy(server.address))
+
+    def enter(self, resource: contextlib.AbstractContextManager[T]) -> T:
+        """Use a context manager until the end of the test."""
+        return self._exits.enter_context(resource)
+
+    def figure(self, what: str, value: float, unit: str) -> None:
+        """Note something measured, for the report."""
+        self.figures.append((what, value, unit))
+
+    def close(self) -> None:
+        """Close all that the test opened, last first."""
+        self._exits.close()
+
+
+def _close_quietly(connection: qcore.Connection) -> None:
+    """Close a connection whose broker the test may have broken."""
+    with contextlib.suppress(qcore.QcoreError):
+        connection.close()

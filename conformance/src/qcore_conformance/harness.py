@@ -1,0 +1,89 @@
+"""The harness: what an adapter's author writes so that the suite can run, in a few lines.
+
+    class AcmeHarness(Harness):
+        scheme = "acme"
+        claims = "tests/claims.toml"
+
+        def url(self, namespace):
+            return f"acme://localhost:7000/?namespace={namespace}&lease=2s"
+
+Only ``scheme`` and ``url`` are mandatory. Everything else raises the tier that a run can reach,
+or makes it stricter; what is missing shows as "not run", never as pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .addresses import Address
+from .servers import Server
+
+__all__ = ["Harness", "UrlHarness"]
+
+
+class Harness:
+    """How the suite reaches one adapter. A new one is made for each test session.
+
+    Attributes:
+        scheme: The scheme under test; opened by URL through its entry point, never imported.
+        claims: A file with the capabilities that the adapter is said to have, compared with the
+            running one in both directions.
+        waivers: A file of waived invariants, each with a reason; they run all the same, strictly.
+        slack: Seconds that a "not before" or "not after" may be off by.
+    """
+
+    scheme: str = ""
+    claims: str | Path | None = None
+    waivers: str | Path | None = None
+    slack: float = 0.25
+
+    def start(self) -> None:
+        """Bring up what the adapter needs; called once."""
+
+    def stop(self) -> None:
+        """Take down what ``start`` brought up."""
+
+    def url(self, namespace: str) -> str:
+        """A URL whose queues nobody else uses; a short lease (1 to 2 s) keeps the run short."""
+        raise NotImplementedError
+
+    def leftovers(self, namespace: str) -> Sequence[str] | None:
+        """What is still stored for a namespace, by name; ``None`` if that cannot be told."""
+        del namespace
+        return None
+
+    def residue(self) -> Sequence[str]:
+        """Patterns (``fnmatch``) of what may stay after a queue was drained and closed."""
+        return ()
+
+    def server(self, settings: Mapping[str, str] | None = None) -> Server | None:
+        """A server of one's own that the suite may stop, kill and reconfigure; tier 2.
+
+        Args:
+            settings: Directives that differ from the default.
+        """
+        del settings
+        return None
+
+    def url_of(self, address: Address, namespace: str) -> str | None:
+        """A URL that reaches the broker at another address: a proxy, or a server of one's own."""
+        del address, namespace
+        return None
+
+
+class UrlHarness(Harness):
+    """The harness of somebody who only has a URL. The broker is a stranger's: nothing is broken.
+
+    Args:
+        url: The URL, without a namespace.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.scheme = url.partition("://")[0]
+
+    def url(self, namespace: str) -> str:
+        """The same URL with a namespace and a short lease of its own."""
+        joint = "&" if "?" in self._url else "?"
+        return f"{self._url}{joint}namespace={namespace}"

@@ -1,0 +1,95 @@
+"""Harnesses by URL: those of the adapters that come with qcore, and what finds them.
+
+A package that brings an adapter may bring its harness as an entry point of the group
+``qcore.harnesses``, named by the scheme; then ``qcore conformance URL`` finds it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from .addresses import Address, Unix
+from .client import RawClient
+from .harness import Harness, UrlHarness
+from .servers import Server, newest
+
+__all__ = ["GROUP", "MemoryHarness", "RedisHarness", "harness_for"]
+
+GROUP = "qcore.harnesses"
+
+_LEASE = "lease=2s"
+
+
+class MemoryHarness(UrlHarness):
+    """``memory://``: one process, nothing to stop or to cut."""
+
+    def url(self, namespace: str) -> str:
+        """A store that the connections of this process share."""
+        return f"memory://conformance?namespace={namespace}&{_LEASE}"
+
+
+class RedisHarness(UrlHarness):
+    """A Redis adapter, on the server that the URL names.
+
+    Faults that break a server are tried on servers that the suite starts itself, of the same kind
+    as an embedded one; a server that somebody else runs is never touched.
+    """
+
+    def url(self, namespace: str) -> str:
+        """The URL with a namespace, and a short lease where there are leases."""
+        lease = "" if "pubsub" in self.scheme else f"&{_LEASE}"
+        return f"{super().url(namespace)}{lease}"
+
+    @property
+    def owned(self) -> bool:
+        """Whether the broker is one of our own, so that the suite may break its like."""
+        return self.scheme.endswith("+embedded")
+
+    def server(self, settings: Mapping[str, str] | None = None) -> Server | None:
+        """A server of one's own, with an append-only file unless told otherwise."""
+        if not self.owned:
+            return None
+        return Server(newest(), settings={"appendonly": "yes", **(settings or {})}, port=True)
+
+    def url_of(self, address: Address, namespace: str) -> str | None:
+        """The same adapter at another address."""
+        base = self.scheme.removesuffix("+embedded").removesuffix("+unix")
+        lease = "" if "pubsub" in base else f"&{_LEASE}"
+        return f"{address.url(base)}?namespace={namespace}{lease}"
+
+    def leftovers(self, namespace: str) -> Sequence[str] | None:
+        """The keys of a namespace, as far as the server can be asked."""
+        if not self.owned:
+            return None
+        with RawClient.connect(Unix(Path(self._path) / "s.sock")) as client:
+            keys = client.call("KEYS", f"qc:{{{namespace}/*")
+        assert isinstance(keys, list)
+        return [key.decode() for key in keys if isinstance(key, bytes)]
+
+    def residue(self) -> Sequence[str]:
+        """What an empty queue leaves behind, as the data model declares it."""
+        return ("*}:meta", "*}:stream:*", "*}:bell", "*}:id:*", "*}:dedup:*")
+
+    @property
+    def _path(self) -> str:
+        return re.sub(r"^[^:]+://|\?.*$", "", self._url)
+
+
+_BUILT_IN: Mapping[str, Callable[[str], Harness]] = {
+    "memory": MemoryHarness,
+    "redis": RedisHarness,
+    "rediss": RedisHarness,
+}
+
+
+def harness_for(url: str) -> Harness:
+    """The harness for a URL: a registered one, a built-in one, or one that only knows the URL."""
+    scheme = url.partition("://")[0]
+    for point in entry_points(group=GROUP):
+        if scheme == point.name:
+            made: Harness = point.load()(url)
+            return made
+    return _BUILT_IN.get(scheme.partition("+")[0], UrlHarness)(url)
