@@ -13,13 +13,12 @@ deliveries) is never in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 import msgspec
 
 from qcore.errors import Corrupt, InvalidInput
-from qcore.job import EMPTY, Job
+from qcore.job import Job
 
 __all__ = ["CODECS", "decode_body", "decode_envelope", "encode_body", "encode_envelope"]
 
@@ -27,7 +26,8 @@ CODECS: tuple[str, ...] = ("bytes", "json", "msgpack")
 """The names that a queue accepts as ``codec``."""
 
 _VERSION = b"1"
-_KNOWN_FIELDS = frozenset({"t", "h", "c", "p"})
+_END_OF_TIME = 1 << 60
+"""Milliseconds since the epoch that no clock will show."""
 _json_encoder = msgspec.json.Encoder()
 _json_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -53,26 +53,25 @@ def decode_envelope(job_id: str, queue: str, stored: bytes) -> Job:
         Corrupt: If the bytes are no envelope of a version that this library reads.
     """
     header, body = _split(job_id, queue, stored)
-    headers = header.get("h", EMPTY)
-    codec, priority, at = header.get("c", "bytes"), header.get("p", 0), header.get("t", 0)
+    headers, at = header.pop("h", {}), header.pop("t", 0)
+    codec, priority = header.pop("c", "bytes"), header.pop("p", 0)
     well_formed = (
         _is_text_by_text(headers)
         and isinstance(codec, str)
-        and isinstance(priority, int)
-        and isinstance(at, int | float)
+        and type(priority) is int
+        and type(at) in (int, float)
+        and abs(at) < _END_OF_TIME
     )
     if not well_formed:
         raise Corrupt(f"job {job_id} of queue {queue}: a field of its header has the wrong type")
-    unknown = header.keys() - _KNOWN_FIELDS
-    extra = {name: header[name] for name in unknown} if unknown else EMPTY
-    return Job(job_id, queue, body, headers, at / 1000, codec, priority, extra)
+    return Job(job_id, queue, body, headers, at / 1000, codec, priority, extra=header)
 
 
-def _is_text_by_text(value: object) -> TypeGuard[Mapping[str, str]]:
-    if not isinstance(value, Mapping):
+def _is_text_by_text(value: object) -> bool:
+    if not isinstance(value, dict):
         return False
-    entries = cast("Mapping[object, object]", value)
-    return all(isinstance(text, str) for item in entries.items() for text in item)
+    values = cast("dict[str, object]", value).values()
+    return all(isinstance(item, str) for item in values)
 
 
 def _split(job_id: str, queue: str, stored: bytes) -> tuple[dict[str, Any], bytes]:
@@ -84,7 +83,7 @@ def _split(job_id: str, queue: str, stored: bytes) -> tuple[dict[str, Any], byte
         raise Corrupt(f"{where}: the envelope has no body")
     try:
         return _json_decoder.decode(line), body
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Corrupt(f"{where}: the header is not JSON ({error})") from error
 
 
@@ -108,7 +107,7 @@ def encode_body(codec: str, value: object) -> bytes:
     encode = _json_encoder.encode if codec == "json" else msgspec.msgpack.encode
     try:
         return encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidInput(f"the value cannot be written as {codec}: {error}") from error
 
 
@@ -125,5 +124,5 @@ def decode_body(codec: str, body: bytes) -> Any:
     decode = msgspec.json.decode if codec == "json" else msgspec.msgpack.decode
     try:
         return decode(body)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise Corrupt(f"the body is not {codec}: {error}") from error

@@ -11,6 +11,7 @@ import attrs
 __all__ = ["EMPTY", "Job", "JobId", "Receipt"]
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
+"""The default of parameters; a value keeps a mapping of its own, which can be pickled."""
 
 
 @attrs.frozen
@@ -31,11 +32,11 @@ class Job:
     id: str
     queue: str
     body: bytes
-    headers: Mapping[str, str] = EMPTY
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     enqueued_at: float = 0.0
     codec: str = "bytes"
     priority: int = 0
-    extra: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
 
 class JobId(str):

@@ -17,7 +17,6 @@ import attrs
 from qcore.capabilities import Limits
 from qcore.codec import CODECS
 from qcore.errors import InvalidInput, LimitExceeded
-from qcore.job import EMPTY
 
 __all__ = [
     "NOTE_LIMIT",
@@ -63,7 +62,7 @@ class NewJob:
     """
 
     body: object = attrs.field(kw_only=False)
-    headers: Mapping[str, str] = EMPTY
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     id: str | None = None
     dedup: str | None = None
     delay: float = 0.0
