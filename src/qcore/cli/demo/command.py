@@ -26,10 +26,9 @@ _COLUMNS = (
     Column("enqueued", "enqueued", number=True),
     Column("done", "done", number=True),
     Column("redelivered", "redelivered", number=True),
-    Column("done twice", "twice", number=True),
+    Column("twice", "twice", number=True),
     Column("lost", "lost", number=True),
-    Column("words expected", "words_expected", number=True),
-    Column("words counted", "words_counted", number=True),
+    Column("words", "words_counted", number=True),
     Column(
         "recovery (s)",
         "recovery",
@@ -92,7 +91,9 @@ def _results(shell: Shell, designs: Sequence[Design], plan: Plan) -> Generator[R
             def show(doing: str, done: int, task: bars.TaskID = task) -> None:
                 bar.update(task, completed=done, doing=doing)
 
-            yield race(design, plan, show)
+            result = race(design, plan, show)
+            bar.update(task, doing=f"lost {result.outcome.lost}")
+            yield result
 
 
 def _told(shell: Shell, results: Iterable[Result]) -> Iterator[Row]:
@@ -130,6 +131,7 @@ def demo(shell: Shell, folder: Path | None, url: str | None, *, consumers: int, 
     if not shell.screen.as_json:
         shell.screen.rows(rows, _COLUMNS)
         shell.screen.line("")
+        shell.screen.line(f"The files have {sum(plan.counts.values())} words in all.")
         for row in rows:
             shell.screen.line(sentence(row))
     return Exit.OK if all(row["kept"] for row in rows) else Exit.NOTHING

@@ -139,7 +139,8 @@ def main(queue: str, kind: str, hold: str, lease: str) -> None:
     with connect(os.environ["QCORE_URL"]) as connection:
         hands = _hands(connection, queue, kind, float(lease))
         tell(Ready())
-        sys.stdin.readline()
+        if not sys.stdin.readline():
+            return
         if int(hold):
             tell(Holds(hands.hold(int(hold)), time.monotonic()))
             sys.stdin.read()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import io
 import sys
 
 import click
 import pytest
 
 import qcore
-from qcore.cli.shell import seconds_of
+from qcore.cli.screen import Screen
+from qcore.cli.shell import Shell, seconds_of
 from tests.unit.qcore.cli.command import Command
 
 
@@ -42,6 +44,30 @@ def test_a_store_that_dies_with_the_process_is_remarked_upon(shell: Command) -> 
     """Somebody who tries memory:// learns why nothing stays; a quiet caller is spared."""
     assert "inside one process" in shell.run("queue", "ls").stderr
     assert shell.run("queue", "ls", "--quiet").stderr == ""
+
+
+class Keyboard(io.StringIO):
+    """Somebody who can be asked."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+@pytest.mark.parametrize(("answer", "agreed"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_somebody_who_can_be_asked_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: str,
+    agreed: object,
+) -> None:
+    """And to press return alone destroys nothing; the question is no part of the data."""
+    monkeypatch.setattr(sys, "stdin", Keyboard(answer))
+    asked = Shell(Screen(as_json=False, quiet=False, color=True)).agreed("Drop it?", yes=False)
+    assert asked is agreed
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Drop it?")
 
 
 def test_what_libraries_print_does_not_reach_the_data(
