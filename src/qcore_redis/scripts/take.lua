@@ -63,14 +63,15 @@ local function recover()
   return #tokens == SWEEP
 end
 
+-- The earliest come first; of more than fit into one step, later steps go before what is left.
 local function promote()
-  local elements = redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now, 'LIMIT', 0, SWEEP)
+  local elements = redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now, 'LIMIT', 0, PROMOTE)
   for i = #elements, 1, -1 do
     local job = parse(elements[i])
     if job then store.requeue(job) else bury_raw(elements[i], now) end
   end
   call_many({'ZREM', key.delayed}, elements)
-  return #elements == SWEEP
+  return #elements == PROMOTE
 end
 
 local until_ms = now + lease
@@ -95,16 +96,16 @@ function sink.job(job, body)
   return true
 end
 
--- Whether nothing more may be offered.
-function sink.closed()
-  return alone or #tokens >= limit
+-- How many more jobs may be offered.
+function sink.room()
+  return alone and 0 or limit - #tokens
 end
 
 local function choose()
   local trims, go_on = {}, true
   for level = 1, LEVELS do
-    if not go_on or sink.closed() then break end
-    go_on = store.consume(level, limit - #tokens, sink, trims)
+    if not go_on or sink.room() == 0 then break end
+    go_on = store.consume(level, sink, trims)
   end
   -- The lease is written before the job leaves its list: an error in between loses nothing.
   call_many({'ZADD', key.leased}, leases)
@@ -131,11 +132,10 @@ rest = promote() or rest
 local dead_owners = store.claimed and store.claimed(owner, now) or {}
 choose()
 if #tokens > 0 then keep_answer(number, table.concat(tokens, ' '), ttl) end
-if sink.closed() or rest then
-  if rest or store.has_more() then
-    store.ring()
-    return {1, -1, dead_owners, flat}
-  end
+rest = rest or sink.cut
+if rest or (sink.room() == 0 and store.has_more()) then
+  store.ring()
+  return {1, -1, dead_owners, flat}
 end
 if #tokens > 0 then return {0, -1, dead_owners, flat} end
 local others = store.register and store.register(owner, now, lease)

@@ -10,6 +10,7 @@ local LEVELS = 9
 local NORMAL = 5
 local CHUNK = 500
 local SWEEP = 200
+local PROMOTE = 1000
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -77,16 +78,31 @@ local function offer(store, elements, sink)
   return #elements, true
 end
 
--- The `want` next elements of a line, next one first: the next one lies at the right end, where
--- BRPOPLPUSH takes it.
-local function next_of(line, want)
-  local elements = redis.call('LRANGE', line, -want, -1)
+-- The `want` next elements of a line after the first `skip`, next one first: the next one lies at
+-- the right end, where BRPOPLPUSH takes it.
+local function next_of(line, skip, want)
+  local elements = redis.call('LRANGE', line, -skip - want, -skip - 1)
   local i, j = 1, #elements
   while i < j do
     elements[i], elements[j] = elements[j], elements[i]
     i, j = i + 1, j - 1
   end
   return elements
+end
+
+-- Offers what waits in a line to `sink` until it is closed: blanks and junk do not fill its room.
+-- Returns how many elements were used up, and whether to go on with other lines.
+local function offer_line(store, line, sink)
+  local used = 0
+  for _ = 1, SWEEP do
+    local want = sink.room()
+    local elements = want > 0 and next_of(line, used, want) or {}
+    local done, go_on = offer(store, elements, sink)
+    used = used + done
+    if not go_on or want == 0 or #elements < want then return used, go_on end
+  end
+  sink.cut = true
+  return used, true
 end
 
 -- Drops the `used` next elements of a line.

@@ -47,11 +47,10 @@ function store.entomb(job)
   return job.ref
 end
 
--- Offers up to `want` jobs of one level to `sink`, and notes in `trims` what to drop afterwards.
--- Returns whether to go on with the next level.
-function store.consume(level, want, sink, trims)
-  local elements = next_of(key.ready[level], want)
-  local used, go_on = offer(store, elements, sink)
+-- Offers the jobs of one level to `sink`, and notes in `trims` what to drop afterwards. Returns
+-- whether to go on with the next level.
+function store.consume(level, sink, trims)
+  local used, go_on = offer_line(store, key.ready[level], sink)
   trims[#trims + 1] = {key.ready[level], used}
   return go_on
 end
@@ -60,10 +59,16 @@ function store.has_more()
   return redis.call('EXISTS', unpack(key.ready)) > 0
 end
 
+-- How many jobs wait on a level, without a blank.
+local function waiting(level)
+  local size = redis.call('LLEN', key.ready[level])
+  if level == NORMAL and redis.call('LPOS', key.ready[level], '') then size = size - 1 end
+  return size
+end
+
 function store.ready_count()
   local total = 0
-  for level = 1, LEVELS do total = total + redis.call('LLEN', key.ready[level]) end
-  if redis.call('LPOS', key.ready[NORMAL], '') then total = total - 1 end
+  for level = 1, LEVELS do total = total + waiting(level) end
   return total
 end
 
@@ -71,11 +76,14 @@ end
 function store.ready_page(limit, offset)
   local page = {}
   for level = 1, LEVELS do
-    local size = redis.call('LLEN', key.ready[level])
-    if offset < size and #page < limit then
-      local part = next_of(key.ready[level], offset + limit - #page)
-      for i = offset + 1, #part do
-        if part[i] ~= '' then page[#page + 1] = part[i] end
+    local size = waiting(level)
+    local skip = offset
+    -- One more than is wanted, since one may be blank.
+    local part = offset < size and next_of(key.ready[level], 0, offset + limit - #page + 1) or {}
+    for _, element in ipairs(part) do
+      if element ~= '' then
+        if skip <= 0 and #page < limit then page[#page + 1] = element end
+        skip = skip - 1
       end
     end
     offset = math.max(0, offset - size)
@@ -87,15 +95,16 @@ end
 function store.drop_ready(most)
   local dropped = 0
   for level = 1, LEVELS do
-    local elements = next_of(key.ready[level], most - dropped)
-    local jobs = {}
-    for _, element in ipairs(elements) do
-      if element ~= '' then jobs[#jobs + 1] = parse(element) or {ref = element} end
-    end
-    store.forget(jobs)
-    drop_next(key.ready[level], #elements)
-    dropped = dropped + #jobs
-    if dropped >= most then break end
+    repeat
+      local elements = dropped < most and next_of(key.ready[level], 0, most - dropped) or {}
+      local jobs = {}
+      for _, element in ipairs(elements) do
+        if element ~= '' then jobs[#jobs + 1] = parse(element) or {ref = element} end
+      end
+      store.forget(jobs)
+      drop_next(key.ready[level], #elements)
+      dropped = dropped + #jobs
+    until #elements == 0
   end
   return dropped
 end

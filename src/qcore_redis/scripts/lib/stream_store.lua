@@ -91,17 +91,22 @@ local function read_new(level, want)
   return reply and reply[1] and reply[1][2] or {}
 end
 
-function store.consume(level, want, sink, trims)
-  local elements = next_of(key.again[level], want)
-  local used, go_on = offer(store, elements, sink)
+function store.consume(level, sink, trims)
+  local used, go_on = offer_line(store, key.again[level], sink)
   trims[#trims + 1] = {key.again[level], used}
-  -- What is read here is delivered, so it must not be refused afterwards.
-  if not go_on or used >= want or sink.closed() then return go_on end
-  for _, entry in ipairs(read_new(level, want - used)) do
-    local id, body = fields_of(entry)
-    sink.job({ref = 'e:' .. entry[1], level = level, number = 0, attempt = 1, crashes = 0,
-              lost = 0, id = id or entry[1]}, body or false)
+  if not go_on then return false end
+  for _ = 1, SWEEP do
+    -- What is read here is delivered, so it must not be refused afterwards.
+    local want = sink.room()
+    local entries = want > 0 and read_new(level, want) or {}
+    for _, entry in ipairs(entries) do
+      local id, body = fields_of(entry)
+      sink.job({ref = 'e:' .. entry[1], level = level, number = 0, attempt = 1, crashes = 0,
+                lost = 0, id = id or entry[1]}, body or false)
+    end
+    if want == 0 or #entries < want then return true end
   end
+  sink.cut = true
   return true
 end
 
@@ -154,7 +159,7 @@ function store.ready_page(limit, offset)
   for level = 1, LEVELS do
     local want = limit + offset - #all
     if want <= 0 then break end
-    for _, element in ipairs(next_of(key.again[level], want)) do
+    for _, element in ipairs(next_of(key.again[level], 0, want)) do
       all[#all + 1] = element
     end
     want = limit + offset - #all
@@ -171,7 +176,7 @@ function store.drop_ready(most)
   local dropped = 0
   for level = 1, LEVELS do
     local jobs = {}
-    local elements = next_of(key.again[level], most - dropped)
+    local elements = next_of(key.again[level], 0, most - dropped)
     for _, element in ipairs(elements) do
       jobs[#jobs + 1] = parse(element) or {ref = 'j:' .. element, level = level}
     end
