@@ -10,9 +10,9 @@ from qcore.capabilities import Capabilities
 from qcore.errors import InvalidUrl
 from qcore.url import Parameter
 from qcore_redis.embedded import EmbeddedServer
-from qcore_redis.promises import LIST, STREAMS
+from qcore_redis.promises import LIST, PUBSUB, STREAMS
 
-__all__ = ["reliable_list", "streams"]
+__all__ = ["pubsub", "reliable_list", "streams"]
 
 SERVER_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("db", "int", 0, "database number, where the path does not say it", least=0),
@@ -90,5 +90,48 @@ class StoredAdapter:
         return AsyncStoredBackend(programs, AsyncPort(setup, locator(setup)), self._best)
 
 
+class PubSubAdapter:
+    """Opens connections to queues that only hand on."""
+
+    scheme = PUBSUB.adapter
+    parameters: Sequence[Parameter] = (
+        *(one for one in COMMON_PARAMETERS if one.name in {"namespace", "patience"}),
+        *SERVER_PARAMETERS,
+        Parameter(
+            "sharded",
+            "bool",
+            default=False,
+            help="channels stay within one shard of a cluster; needs Redis 7",
+        ),
+    )
+
+    def promises(self) -> Capabilities:
+        """The best that it can do."""
+        return PUBSUB
+
+    def backend(self, setup: Setup) -> Backend:
+        """A connection for callers that block."""
+        from qcore_redis.channels import Channels
+        from qcore_redis.ports.listening import Listener
+        from qcore_redis.ports.sync import SyncPort
+        from qcore_redis.pubsub import PubSubBackend
+
+        port = SyncPort(setup, locator(setup))
+        listener = Listener(port, float(setup.params["patience"]))
+        return PubSubBackend(Channels(setup), port, listener)
+
+    def async_backend(self, setup: Setup) -> AsyncBackend:
+        """A connection for asyncio."""
+        from qcore_redis.async_pubsub import AsyncPubSubBackend
+        from qcore_redis.channels import Channels
+        from qcore_redis.ports.aio import AsyncPort
+        from qcore_redis.ports.aio_listening import AsyncListener
+
+        port = AsyncPort(setup, locator(setup))
+        listener = AsyncListener(port, float(setup.params["patience"]))
+        return AsyncPubSubBackend(Channels(setup), port, listener)
+
+
 reliable_list: Adapter = StoredAdapter(LIST, "list")
 streams: Adapter = StoredAdapter(STREAMS, "stream")
+pubsub: Adapter = PubSubAdapter()

@@ -15,7 +15,7 @@ from qcore.capabilities import Capabilities
 from qcore.sansio import Program
 from qcore_redis.faults import Refused
 
-__all__ = ["Facts", "judged", "probing"]
+__all__ = ["Facts", "judged", "probing", "shown"]
 
 Words = tuple[Any, ...]
 
@@ -73,7 +73,7 @@ def _fields(text: bytes) -> dict[str, str]:
 
 def judged(best: Capabilities, facts: Facts) -> Capabilities:
     """The promises that hold on this server."""
-    found = attrs.evolve(best, facts=_shown(facts))
+    found = attrs.evolve(best, facts=shown(facts))
     if "durability" in best.claims:
         found = found.lowered("durability", *_durability(facts))
     policy = facts.settings.get("maxmemory-policy") or facts.info.get("maxmemory_policy", "")
@@ -100,7 +100,7 @@ def _durability(facts: Facts) -> tuple[str, str]:
     return "process", "a power loss may cost the last second; set appendfsync always for more"
 
 
-def _shown(facts: Facts) -> dict[str, str]:
+def shown(facts: Facts) -> dict[str, str]:
+    """What to tell of a server: its kind, version and settings."""
     info, names = facts.info, ("redis_version", "valkey_version", "server_name", "role")
-    shown = {name: info[name] for name in names if name in info}
-    return shown | dict(facts.settings)
+    return {name: info[name] for name in names if name in info} | dict(facts.settings)

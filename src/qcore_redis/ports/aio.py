@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import redis.asyncio as redis
@@ -14,11 +14,20 @@ from redis.backoff import NoBackoff
 from qcore.backend import Setup
 from qcore_redis.faults import Refused
 from qcore_redis.ports.settings import connection_options
-from qcore_redis.ports.translate import CONNECT_ERRORS, EXCHANGE_ERRORS, not_sent, translated
+from qcore_redis.ports.translate import (
+    ANSWERS,
+    CONNECT_ERRORS,
+    EXCHANGE_ERRORS,
+    committed,
+    not_sent,
+    transaction,
+    translated,
+)
 
 __all__ = ["AsyncPort"]
 
 N = TypeVar("N")
+T = TypeVar("T")
 
 Words = Sequence[Any]
 
@@ -56,10 +65,26 @@ class AsyncPort:
             SocketLost: If the server may have run it.
             Refused: If the server answered with an error.
         """
-        connection = await self._connected()
+        return await self._exchange(_one, words)
+
+    async def transact(self, commands: Sequence[Words]) -> Sequence[Any]:
+        """Send commands in one round trip, to be run in one step, and return their bare replies.
+
+        Raises:
+            NotSent: As ``execute``.
+            SocketLost: As ``execute``; all were run, or none.
+            Refused: If the server refused one of them; none was run.
+        """
+        if len(commands) == 1:
+            return [await self.execute(commands[0])]
+        return committed(await self._exchange(_whole, commands))
+
+    async def _exchange(
+        self, talk: Callable[[Any, Sequence[Any]], Awaitable[Any]], what: Sequence[Any]
+    ) -> Any:
+        connection = await self._reach(self._pool.get_connection)
         try:
-            await connection.send_command(*words)
-            return await connection.read_response()
+            return await talk(connection, what)
         except EXCHANGE_ERRORS as error:
             problem = translated(error)
             if not isinstance(problem, Refused):
@@ -72,10 +97,26 @@ class AsyncPort:
         finally:
             await self._pool.release(connection)
 
-    async def _connected(self) -> Any:
+    async def own_connection(self) -> Any:
+        """A connection outside the pool, connected; whoever asked for it ends it.
+
+        Raises:
+            NotSent: If it could not be had.
+            Refused: If the server does not let this user in.
+        """
+
+        async def connected() -> Any:
+            connection = self._pool.make_connection()
+            await connection.connect()
+            return connection
+
+        return await self._reach(connected)
+
+    async def _reach(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step towards the server, with its errors as those of a lost way there."""
         try:
             await self._find_server()
-            return await self._pool.get_connection()
+            return await step()
         except CONNECT_ERRORS as error:
             self._located = self._locate is None
             raise not_sent(error) from error
@@ -116,7 +157,7 @@ class AsyncPort:
                 if sleeper.reusable:
                     self._sleepers.append(sleeper)
                 else:
-                    sleeper.drop()
+                    await sleeper.drop()
         return interrupted
 
     async def pause(self, seconds: float) -> None:
@@ -138,13 +179,12 @@ class AsyncPort:
     async def _sleeper(self) -> _Sleeper:
         if self._sleepers:
             return self._sleepers.pop()
+        sleeper = _Sleeper(await self.own_connection())
         try:
-            await self._find_server()
-            sleeper = _Sleeper(self._pool.make_connection())
-            await sleeper.connect()
-        except CONNECT_ERRORS as error:
-            self._located = self._locate is None
-            raise not_sent(error) from error
+            await self._reach(sleeper.identify)
+        except BaseException:
+            await sleeper.drop()
+            raise
         return sleeper
 
     async def _end(self, sleeper: _Sleeper) -> None:
@@ -165,13 +205,31 @@ class AsyncPort:
         self.interrupt()
         idle, self._sleepers = self._sleepers, []
         for sleeper in idle:
-            sleeper.drop()
+            await sleeper.drop()
         await self._pool.disconnect()
 
     def native(self, kind: type[N]) -> N | None:
         """A client over the same pool, if ``kind`` is its class."""
         client = redis.Redis(connection_pool=self._pool)
         return client if isinstance(client, kind) else None
+
+
+async def _one(connection: Any, words: Words) -> Any:
+    await connection.send_command(*words)
+    return await connection.read_response()
+
+
+async def _whole(connection: Any, commands: Sequence[Words]) -> list[Any]:
+    sent = transaction(commands)
+    await connection.send_packed_command(connection.pack_commands(sent))
+    return [await _reply(connection) for _ in sent]
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except ANSWERS as error:
+        return error
 
 
 class _Sleeper:
@@ -183,8 +241,7 @@ class _Sleeper:
         self.client_id: int | None = None
         self.reusable = False
 
-    async def connect(self) -> None:
-        await self._connection.connect()
+    async def identify(self) -> None:
         await self._connection.send_command("CLIENT", "ID")
         try:
             self.client_id = await self._connection.read_response()
@@ -205,9 +262,7 @@ class _Sleeper:
             raise
         self.reusable = True
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Drop the connection; an answer that is still to come will never be read."""
         self.answer.cancel()
-        writer = getattr(self._connection, "_writer", None)
-        if writer is not None:
-            writer.close()
+        await self._connection.disconnect(nowait=True)

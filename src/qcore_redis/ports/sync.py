@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import selectors
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,11 +14,21 @@ from redis.retry import Retry
 from qcore.backend import Setup
 from qcore_redis.faults import Refused
 from qcore_redis.ports.settings import connection_options
-from qcore_redis.ports.translate import CONNECT_ERRORS, EXCHANGE_ERRORS, not_sent, translated
+from qcore_redis.ports.sleeping import Alarm, Sleeper, sleep_on
+from qcore_redis.ports.translate import (
+    ANSWERS,
+    CONNECT_ERRORS,
+    EXCHANGE_ERRORS,
+    committed,
+    not_sent,
+    transaction,
+    translated,
+)
 
 __all__ = ["SyncPort"]
 
 N = TypeVar("N")
+T = TypeVar("T")
 
 Words = Sequence[Any]
 
@@ -35,20 +43,20 @@ class SyncPort:
     """
 
     def __init__(self, setup: Setup, locate: Callable[[], str] | None = None) -> None:
-        kind: type[redis.Connection] = redis.Connection
+        kind: type[Any] = redis.Connection
         if locate is not None:
             kind = redis.UnixDomainSocketConnection
         elif setup.secure:
             kind = redis.SSLConnection
         self._locate = locate
         self._located = locate is None
-        self._pool = redis.ConnectionPool(
+        self._pool: Any = redis.ConnectionPool(
             connection_class=kind,
             retry=Retry(NoBackoff(), 0),
             **connection_options(setup),
         )
-        self._sleepers: list[_Sleeper] = []
-        self._awake: list[_Sleeper] = []
+        self._sleepers: list[Sleeper] = []
+        self._alarms: set[Alarm] = set()
         self._lock = threading.Lock()
 
     def execute(self, words: Words) -> Any:
@@ -59,10 +67,24 @@ class SyncPort:
             SocketLost: If the server may have run it.
             Refused: If the server answered with an error.
         """
-        connection = self._connected()
+        return self._exchange(_one, words)
+
+    def transact(self, commands: Sequence[Words]) -> Sequence[Any]:
+        """Send commands in one round trip, to be run in one step, and return their bare replies.
+
+        Raises:
+            NotSent: As ``execute``.
+            SocketLost: As ``execute``; all were run, or none.
+            Refused: If the server refused one of them; none was run.
+        """
+        if len(commands) == 1:
+            return [self.execute(commands[0])]
+        return committed(self._exchange(_whole, commands))
+
+    def _exchange(self, talk: Callable[[Any, Sequence[Any]], Any], what: Sequence[Any]) -> Any:
+        connection = self._reach(self._pool.get_connection)
         try:
-            connection.send_command(*words)
-            return connection.read_response()
+            return talk(connection, what)
         except EXCHANGE_ERRORS as error:
             problem = translated(error)
             if not isinstance(problem, Refused):
@@ -75,10 +97,26 @@ class SyncPort:
         finally:
             self._pool.release(connection)
 
-    def _connected(self) -> Any:
+    def own_connection(self) -> Any:
+        """A connection outside the pool, connected; whoever asked for it ends it.
+
+        Raises:
+            NotSent: If it could not be had.
+            Refused: If the server does not let this user in.
+        """
+
+        def connected() -> Any:
+            connection = self._pool.make_connection()
+            connection.connect()
+            return connection
+
+        return self._reach(connected)
+
+    def _reach(self, step: Callable[[], T]) -> T:
+        """Take a step towards the server, with its errors as those of a lost way there."""
         try:
             self._find_server()
-            return self._pool.get_connection()
+            return step()
         except CONNECT_ERRORS as error:
             self._located = self._locate is None
             raise not_sent(error) from error
@@ -107,51 +145,54 @@ class SyncPort:
         try:
             for sleeper, words in zip(sleepers, commands, strict=True):
                 sleeper.send(words)
-            interrupted = _first_ready(sleepers, timeout)
+            sleep_on([*sleepers, *(sleeper.alarm for sleeper in sleepers)], timeout)
+            # Every alarm is asked, so that none rings into a later wait.
+            rang = [sleeper.alarm.rang() for sleeper in sleepers]
             for sleeper in sleepers:
                 self._end(sleeper)
         except EXCHANGE_ERRORS as error:
             raise translated(error) from error
         finally:
             self._put_back(sleepers)
-        return interrupted
+        return any(rang)
 
     def pause(self, seconds: float) -> None:
         """Sleep without asking the server anything; ``interrupt`` ends it."""
-        sleeper = _Sleeper(None)
+        alarm = Alarm()
         with self._lock:
-            self._awake.append(sleeper)
+            self._alarms.add(alarm)
         try:
-            _first_ready([sleeper], seconds)
+            sleep_on([alarm], seconds)
         finally:
-            self._put_back([sleeper])
+            with self._lock:
+                self._alarms.discard(alarm)
+            alarm.close()
 
-    def _sleeper(self) -> _Sleeper:
+    def _sleeper(self) -> Sleeper:
         with self._lock:
             sleeper = self._sleepers.pop() if self._sleepers else None
         if sleeper is None:
+            sleeper = Sleeper(self.own_connection())
             try:
-                self._find_server()
-                sleeper = _Sleeper(self._pool.make_connection())
-                sleeper.connect()
-            except CONNECT_ERRORS as error:
-                self._located = self._locate is None
-                raise not_sent(error) from error
+                self._reach(sleeper.identify)
+            except BaseException:
+                sleeper.close()
+                raise
         with self._lock:
-            self._awake.append(sleeper)
+            self._alarms.add(sleeper.alarm)
         return sleeper
 
-    def _end(self, sleeper: _Sleeper) -> None:
+    def _end(self, sleeper: Sleeper) -> None:
         """Make sure that a sleeper's command is answered, and read the answer."""
         if not sleeper.answered() and sleeper.client_id is not None:
             with contextlib.suppress(Refused):
                 self.execute(("CLIENT", "UNBLOCK", sleeper.client_id))
         sleeper.finish()
 
-    def _put_back(self, sleepers: Sequence[_Sleeper]) -> None:
+    def _put_back(self, sleepers: Sequence[Sleeper]) -> None:
         with self._lock:
             for sleeper in sleepers:
-                self._awake.remove(sleeper)
+                self._alarms.discard(sleeper.alarm)
                 if sleeper.reusable:
                     self._sleepers.append(sleeper)
         for sleeper in sleepers:
@@ -161,8 +202,8 @@ class SyncPort:
     def interrupt(self) -> None:
         """Make every ``wait`` and ``pause`` under way return soon."""
         with self._lock:
-            for sleeper in self._awake:
-                sleeper.wake()
+            for alarm in self._alarms:
+                alarm.ring()
 
     def close(self) -> None:
         """Close every socket."""
@@ -179,79 +220,19 @@ class SyncPort:
         return client if isinstance(client, kind) else None
 
 
-class _Sleeper:
-    """A connection for blocking commands, with a pipe that wakes whoever waits for it."""
-
-    def __init__(self, connection: Any | None) -> None:
-        self._connection = connection
-        self._pending = False
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self.client_id: int | None = None
-
-    @property
-    def reusable(self) -> bool:
-        return (
-            self._connection is not None
-            and self._connection._sock is not None
-            and not self._pending
-        )
-
-    def connect(self) -> None:
-        assert self._connection is not None
-        self._connection.connect()
-        self._connection.send_command("CLIENT", "ID")
-        try:
-            self.client_id = self._connection.read_response()
-        except EXCHANGE_ERRORS as error:
-            if not isinstance(translated(error), Refused):
-                raise
-
-    def send(self, words: Words) -> None:
-        assert self._connection is not None
-        self._pending = True
-        self._connection.send_command(*words)
-
-    def watched(self) -> list[socket.socket]:
-        ends = [self._wake_in]
-        return ends if self._connection is None else [*ends, self._connection._sock]
-
-    def answered(self) -> bool:
-        return not self._pending or bool(self._connection and self._connection.can_read(timeout=0))
-
-    def finish(self) -> None:
-        if self._pending and self._connection is not None:
-            try:
-                self._connection.read_response()
-            except EXCHANGE_ERRORS as error:
-                self._pending = not isinstance(translated(error), Refused)
-                raise
-            self._pending = False
-
-    def wake(self) -> None:
-        with contextlib.suppress(OSError):
-            self._wake_out.send(b"!")
-
-    def woken(self) -> bool:
-        """Whether somebody woke us since the last time."""
-        try:
-            return bool(self._wake_in.recv(4096))
-        except BlockingIOError:
-            return False
-
-    def close(self) -> None:
-        """Drop the socket; an answer that is still to come will never be read."""
-        self._wake_in.close()
-        self._wake_out.close()
-        if self._connection is not None:
-            self._connection.disconnect()
+def _one(connection: Any, words: Words) -> Any:
+    connection.send_command(*words)
+    return connection.read_response()
 
 
-def _first_ready(sleepers: Sequence[_Sleeper], timeout: float) -> bool:
-    """Sleep until a socket can be read or ``timeout`` is over; whether somebody woke us."""
-    with selectors.DefaultSelector() as selector:
-        for sleeper in sleepers:
-            for end in sleeper.watched():
-                selector.register(end, selectors.EVENT_READ)
-        selector.select(timeout)
-    return any([sleeper.woken() for sleeper in sleepers])
+def _whole(connection: Any, commands: Sequence[Words]) -> list[Any]:
+    sent = transaction(commands)
+    connection.send_packed_command(connection.pack_commands(sent))
+    return [_reply(connection) for _ in sent]
+
+
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ANSWERS as error:
+        return error
