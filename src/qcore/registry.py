@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import Any, cast
 
 import attrs
 
@@ -91,7 +91,7 @@ def _not_found(scheme: str, known: Sequence[Installed]) -> str:
         ""
         if hint
         else f"; an adapter for it is a package with an entry point in {GROUP!r}, "
-        f"perhaps to be had by: pip install qcore-{scheme.split('+', maxsplit=1)[0]}"
+        f"perhaps to be had by: pip install qcore-{scheme.partition('+')[0]}."
     )
     return f"no installed package registers the scheme {scheme!r}{hint}{advice} Installed: {listed}"
 
@@ -101,16 +101,23 @@ def _with_forms(schemes: Iterable[str]) -> list[str]:
 
 
 def _load(one: Installed) -> Adapter:
-    from stevedore import driver, exception
+    from stevedore import driver
 
     try:
-        manager = driver.DriverManager[Adapter](
-            GROUP, one.scheme, invoke_on_load=False, warn_on_missing_entrypoint=False
-        )
-    except (exception.NoMatches, ImportError, AttributeError) as error:
-        raise AdapterNotFound(
-            f"the adapter for {one.scheme!r} ({one.package}) cannot be imported: {error}; "
-            "reinstall it with the extras that it needs"
-        ) from error
-    # Nothing is called on load, so this is what the entry point names.
+        # Any: the class takes a type parameter only since a later version than the oldest we allow.
+        manager: Any = driver.DriverManager(GROUP, one.scheme, invoke_on_load=False)
+    except Exception as error:  # what the module of somebody else raises may be anything
+        raise _broken(one, f"cannot be imported: {error}") from error
+    scheme = getattr(manager.driver, "scheme", None)
+    if scheme is None:
+        raise _broken(one, f"is not usable: {one.target} is no adapter")
+    if scheme != one.scheme:
+        raise _broken(one, f"is not usable: {one.target} is for the scheme {scheme!r}")
     return cast("Adapter", manager.driver)
+
+
+def _broken(one: Installed, what: str) -> AdapterNotFound:
+    return AdapterNotFound(
+        f"the adapter for {one.scheme!r} ({one.package}) {what}; "
+        "reinstall it with the extras that it needs"
+    )
