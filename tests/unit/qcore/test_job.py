@@ -9,7 +9,6 @@ import pytest
 
 from qcore.job import Job, JobId, Receipt
 
-
 T = TypeVar("T")
 
 
