@@ -5,6 +5,7 @@ Event names are constants here, so that a search finds who emits what. Bodies ar
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 __all__ = [
@@ -30,13 +31,15 @@ SUBSCRIPTION_GAP = "subscription.gap"
 class Logger:
     """A logger whose structlog import waits until something is worth saying.
 
+    A host that configured structlog gets the events there; any other gets them in the standard
+    logging, under the name ``qcore``.
+
     Args:
         bound: Facts that every line carries, such as ``queue`` or ``adapter``.
     """
 
     def __init__(self, **bound: object) -> None:
         self._bound = bound
-        self._target: Any = None
 
     def bind(self, **more: object) -> Logger:
         """A logger that carries these facts as well."""
@@ -44,15 +47,23 @@ class Logger:
 
     def info(self, event: str, **facts: object) -> None:
         """Something changed that an operator may want to see."""
-        self._logger().info(event, **facts)
+        self._target().info(event, **facts)
 
     def warning(self, event: str, **facts: object) -> None:
         """Something went wrong that qcore handles by itself."""
-        self._logger().warning(event, **facts)
+        self._target().warning(event, **facts)
 
-    def _logger(self) -> Any:
-        if self._target is None:
-            import structlog
+    def _target(self) -> Any:
+        import structlog
 
-            self._target = structlog.stdlib.get_logger("qcore").bind(**self._bound)
-        return self._target
+        if structlog.is_configured():
+            return structlog.stdlib.get_logger("qcore").bind(**self._bound)
+        # As it comes, structlog would print to the output of the program.
+        return structlog.wrap_logger(
+            logging.getLogger("qcore"),
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        ).bind(**self._bound)
