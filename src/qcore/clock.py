@@ -53,6 +53,6 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         """Move both kinds of time forward by ``seconds``."""
-        if seconds < 0:
+        if not seconds >= 0:
             raise ValueError("time does not run backwards; pass a positive number of seconds")
         self._elapsed += seconds
