@@ -16,7 +16,7 @@ from qcore.consume.session import Session
 from qcore.errors import Closed
 from qcore.ids import IdSource
 from qcore.options import codec_name, name_of
-from qcore.policy import RetryPolicy
+from qcore.policy import RetryPolicy, retry_policy
 
 __all__ = ["AsyncConnection", "connect_async"]
 
@@ -115,13 +115,16 @@ class AsyncConnection:
         Args:
             name: 1 to 128 letters, digits, ``.``, ``_`` and ``-``.
             codec: How bodies are encoded: ``bytes``, ``json`` or ``msgpack``.
-            retry: What ``with delivery`` does after an exception.
+            retry: What ``with delivery`` does after an exception; by default five attempts,
+                or no end of them where the adapter sets nothing aside.
 
         Raises:
             InvalidInput: If the name or codec is none.
+            UnsupportedCapability: If the adapter cannot keep the policy.
         """
+        policy = retry_policy(retry, self.capabilities)
         checked = name_of("queue name", name, self.capabilities.limits.name)
-        return AsyncQueue(checked, self._home, codec_name(codec), retry or RetryPolicy())
+        return AsyncQueue(checked, self._home, codec_name(codec), policy)
 
     async def queues(self) -> list[str]:
         """The names of the queues that the broker keeps in this namespace, sorted.

@@ -13,7 +13,7 @@ from qcore.consume.opening import Opening, opening
 from qcore.consume.session import Session
 from qcore.ids import IdSource
 from qcore.options import codec_name, name_of
-from qcore.policy import RetryPolicy
+from qcore.policy import RetryPolicy, retry_policy
 from qcore.queue import Queue
 
 __all__ = ["Connection", "connect"]
@@ -78,13 +78,16 @@ class Connection:
         Args:
             name: 1 to 128 letters, digits, ``.``, ``_`` and ``-``.
             codec: How bodies are encoded: ``bytes``, ``json`` or ``msgpack``.
-            retry: What ``with delivery`` does after an exception.
+            retry: What ``with delivery`` does after an exception; by default five attempts,
+                or no end of them where the adapter sets nothing aside.
 
         Raises:
             InvalidInput: If the name or codec is none.
+            UnsupportedCapability: If the adapter cannot keep the policy.
         """
+        policy = retry_policy(retry, self.capabilities)
         checked = name_of("queue name", name, self.capabilities.limits.name)
-        return Queue(checked, self._home, codec_name(codec), retry or RetryPolicy())
+        return Queue(checked, self._home, codec_name(codec), policy)
 
     def queues(self) -> list[str]:
         """The names of the queues that the broker keeps in this namespace, sorted.

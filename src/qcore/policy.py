@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
 import attrs
 
+from qcore.capabilities import Capabilities
 from qcore.errors import InvalidInput
+from qcore.options import count, seconds
 
-__all__ = ["Abandon", "RetryAfter", "RetryPolicy", "backoff", "next_mean", "prefetch_limit"]
+__all__ = [
+    "Abandon",
+    "RetryAfter",
+    "RetryPolicy",
+    "backoff",
+    "next_mean",
+    "prefetch_limit",
+    "retry_policy",
+]
+
+_MOST_ATTEMPTS = 1 << 31
 
 Rng = Callable[[], float]
 """Gives a number from 0 up to 1."""
@@ -49,12 +62,14 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.max_attempts is not None and self.max_attempts < 1:
-            raise InvalidInput("max_attempts must be at least 1, or None for no end")
-        if min(self.first_delay, self.max_delay) < 0 or self.factor < 1:
-            raise InvalidInput("delays must not be negative, and factor must be at least 1")
+        if self.max_attempts is not None:
+            count("max_attempts", self.max_attempts, _MOST_ATTEMPTS)
+        seconds("first_delay", self.first_delay)
+        seconds("max_delay", self.max_delay)
+        if not 1 <= self.factor < math.inf:
+            raise InvalidInput(f"factor must be finite and at least 1, not {self.factor!r}")
         if not 0 <= self.jitter <= 1:
-            raise InvalidInput("jitter must lie between 0 and 1")
+            raise InvalidInput(f"jitter must lie between 0 and 1, not {self.jitter!r}")
 
     def after_failure(self, attempt: int, rng: Rng = random.random) -> RetryAfter | Abandon:
         """Decide what follows the failure of this attempt (1 is the first)."""
@@ -65,6 +80,25 @@ class RetryPolicy:
         except OverflowError:
             delay = self.max_delay
         return RetryAfter(delay * (1 - self.jitter * rng()))
+
+
+def retry_policy(given: object, capabilities: Capabilities) -> RetryPolicy:
+    """The policy of a queue: the caller's, or one that the adapter can keep.
+
+    Raises:
+        InvalidInput: If it is no policy.
+        LimitExceeded: If it waits longer than the adapter can.
+        UnsupportedCapability: If it ends in a dead letter, or retries, and the adapter never does.
+    """
+    if given is None:
+        return RetryPolicy() if "dead_letter" in capabilities else RetryPolicy(max_attempts=None)
+    if not isinstance(given, RetryPolicy):
+        raise InvalidInput(f"retry must be a RetryPolicy, not {type(given).__name__}")
+    capabilities.need("retry")
+    seconds("max_delay", given.max_delay, most=capabilities.limits.delay)
+    if given.max_attempts is not None:
+        capabilities.need("dead_letter")
+    return given
 
 
 def backoff(failures: int, rng: Rng = random.random, *, cap: float = 2.0) -> float:
