@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from qcore.backend import COMMON_PARAMETERS, Adapter, AsyncBackend, Backend, Setup
 from qcore.capabilities import Capabilities
-from qcore.errors import InvalidUrl
 from qcore.url import Parameter
-from qcore_redis.embedded import EmbeddedServer
+from qcore_redis.locators import locator_for
 from qcore_redis.promises import LIST, PUBSUB, STREAMS
 
 __all__ = ["pubsub", "reliable_list", "streams"]
@@ -21,35 +19,6 @@ SERVER_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("tls_key", "str", "", "file of this client's key"),
     Parameter("tls_verify", "bool", True, "whether to check the server's certificate and name"),
 )
-
-
-def locator(setup: Setup) -> Callable[[], str] | None:
-    """How to find the unix socket of a topology; ``None`` for TCP.
-
-    Raises:
-        InvalidUrl: If the URL names no path.
-    """
-    if not setup.topology:
-        return None
-    if setup.url.hosts or len(setup.url.path) < 2:
-        raise InvalidUrl(f"{setup.url.scheme} takes an absolute path: {setup.url.scheme}:///path")
-    if setup.topology == "unix":
-        return lambda: setup.url.path
-    return _Embedded(Path(setup.url.path)).locate
-
-
-class _Embedded:
-    """A user of a private server, joined at first need and for as long as it is referred to."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._server: EmbeddedServer | None = None
-
-    def locate(self) -> str:
-        """The socket of a server that runs, started anew if it has gone."""
-        if self._server is None:
-            self._server = EmbeddedServer.open(self._directory)
-        return self._server.ensure()
 
 
 class StoredAdapter:
@@ -78,7 +47,7 @@ class StoredAdapter:
         from qcore_redis.programs import StoredPrograms
 
         programs = StoredPrograms(setup, self._store)
-        return StoredBackend(programs, SyncPort(setup, locator(setup)), self._best)
+        return StoredBackend(programs, SyncPort(setup, locator_for(setup)), self._best)
 
     def async_backend(self, setup: Setup) -> AsyncBackend:
         """A connection for asyncio."""
@@ -87,7 +56,7 @@ class StoredAdapter:
         from qcore_redis.programs import StoredPrograms
 
         programs = StoredPrograms(setup, self._store)
-        return AsyncStoredBackend(programs, AsyncPort(setup, locator(setup)), self._best)
+        return AsyncStoredBackend(programs, AsyncPort(setup, locator_for(setup)), self._best)
 
 
 class PubSubAdapter:
@@ -116,7 +85,7 @@ class PubSubAdapter:
         from qcore_redis.ports.sync import SyncPort
         from qcore_redis.pubsub import PubSubBackend
 
-        port = SyncPort(setup, locator(setup))
+        port = SyncPort(setup, locator_for(setup))
         listener = Listener(port, float(setup.params["patience"]))
         return PubSubBackend(Channels(setup), port, listener)
 
@@ -127,7 +96,7 @@ class PubSubAdapter:
         from qcore_redis.ports.aio import AsyncPort
         from qcore_redis.ports.aio_listening import AsyncListener
 
-        port = AsyncPort(setup, locator(setup))
+        port = AsyncPort(setup, locator_for(setup))
         listener = AsyncListener(port, float(setup.params["patience"]))
         return AsyncPubSubBackend(Channels(setup), port, listener)
 

@@ -3,31 +3,30 @@
 All keys of a queue share the hash tag ``{namespace/queue}``, so that they live in one slot of a
 cluster and one script can change them together.
 
-============================  ======  ==========================================================
-key                           type    holds
-============================  ======  ==========================================================
-``qc:{n/q}:meta``             hash    counters: enqueued, acked, dropped
-``qc:{n/q}:leased``           zset    token of a delivery -> end of its lease
-``qc:{n/q}:started``          set     tokens of deliveries that were taken ahead and then started
-``qc:{n/q}:delayed``          zset    element -> when it is due
-``qc:{n/q}:jobs``             hash    list: id -> envelope; streams: that of delayed and dead jobs
-``qc:{n/q}:dead``             zset    ref -> time of death
-``qc:{n/q}:graves``           hash    ref of a dead job -> its element
-``qc:{n/q}:notes``            hash    ref -> last error, or why it is dead
-``qc:{n/q}:flush:OWNER:LANE``  string  number and answer of the last flush; expires
-``qc:{n/q}:id:ID``            string  the id that a caller gave; expires after the window
-``qc:{n/q}:dedup:KEY``        string  id of the job that a dedup key stands for; expires
-list only
-``qc:{n/q}:ready:P``          list    elements of priority P, head is next; a blank one only rings
-``qc:{n/q}:waiters``          zset    owner -> until when it counts as alive
-``qc:{n/q}:lapsed``           hash    owner that stopped being alive -> since when
-``qc:{n/q}:claim:OWNER``      list    what BLMOVE gave a waiting connection, before its next take
-streams only
-``qc:{n/q}:stream:P``         stream  new jobs of priority P: fields ``id`` and ``job``
-``qc:{n/q}:again:P``          list    elements that came back: released, recovered, due
-``qc:{n/q}:bell``             zset    at most ``0``: somebody should look
-============================  ======  ==========================================================
+=================================  ======  =====================================================
+key                                type    holds
+=================================  ======  =====================================================
+``qc:{n/q}:D:meta``                hash    counters: enqueued, acked, dropped
+``qc:{n/q}:D:leased``              zset    token of a delivery -> end of its lease
+``qc:{n/q}:D:started``             set     tokens of deliveries taken ahead and then started
+``qc:{n/q}:D:delayed``             zset    element -> when it is due
+``qc:{n/q}:D:jobs``                hash    list: id -> envelope; stream: of delayed and dead jobs
+``qc:{n/q}:D:dead``                zset    ref -> time of death
+``qc:{n/q}:D:graves``              hash    ref of a dead job -> its element
+``qc:{n/q}:D:notes``               hash    ref -> last error, or why it is dead
+``qc:{n/q}:D:flush:OWNER:LANE``    string  number and answer of the last flush; expires
+``qc:{n/q}:D:id:ID``               string  the id that a caller gave; expires after the window
+``qc:{n/q}:D:dedup:KEY``           string  id of the job that a dedup key stands for; expires
+``qc:{n/q}:list:ready:P``          list    elements of priority P, next at the right; blank: rings
+``qc:{n/q}:list:waiters``          zset    owner -> until when it counts as alive
+``qc:{n/q}:list:lapsed``           hash    owner that stopped being alive -> since when
+``qc:{n/q}:list:claim:OWNER``      list    what BLMOVE gave a waiting connection, until its take
+``qc:{n/q}:stream:new:P``          stream  new jobs of priority P: fields ``id`` and ``job``
+``qc:{n/q}:stream:again:P``        list    elements that came back: released, recovered, due
+``qc:{n/q}:stream:bell``           zset    at most ``0``: somebody should look
+=================================  ======  =====================================================
 
+``D`` is the design, ``list`` or ``stream``: queues of the two adapters never meet.
 Times are unix milliseconds of the server. An element is ``ref|level|number|attempt|crashes|lost``
 and a token an element with ``|mark|owner`` (see ``scripts/lib/common.lua``). What remains of an
 empty queue: ``meta``; of streams also the empty streams and perhaps ``bell``.
@@ -57,16 +56,18 @@ class QueueKeys:
         namespace: The namespace.
         queue: The queue's name.
         owner: The nonce of this connection.
+        design: ``list`` or ``stream``.
     """
 
     namespace: str
     queue: str
     owner: str
+    design: str
 
     @property
     def tag(self) -> str:
         """What all keys of the queue begin with."""
-        return f"qc:{{{self.namespace}/{self.queue}}}"
+        return f"qc:{{{self.namespace}/{self.queue}}}:{self.design}"
 
     def one(self, name: str) -> str:
         """The key of a fixed name."""
@@ -90,14 +91,14 @@ class QueueKeys:
         return f"{self.tag}:{kind}:{word}"
 
 
-def meta_pattern(namespace: str) -> str:
+def meta_pattern(namespace: str, design: str) -> str:
     """A SCAN pattern that finds the queues of a namespace; names hold no glob characters."""
-    return f"qc:{{{namespace}/*}}:meta"
+    return f"qc:{{{namespace}/*}}:{design}:meta"
 
 
 def queue_of_meta(key: str) -> str:
     """The queue's name in the key of its counters."""
-    return key.partition("/")[2].removesuffix("}:meta")
+    return key.partition("/")[2].partition("}:")[0]
 
 
 def channel(namespace: str, queue: str, database: int) -> str:

@@ -71,7 +71,9 @@ class StoredPrograms:
         """The keys of a queue."""
         found = self._queues.get(queue)
         if found is None:
-            found = self._queues[queue] = QueueKeys(self._namespace, queue, self._owner)
+            found = self._queues[queue] = QueueKeys(
+                self._namespace, queue, self._owner, self._store
+            )
         return found
 
     def _call(
@@ -180,7 +182,7 @@ class StoredPrograms:
                 "SCAN",
                 cursor,
                 "MATCH",
-                meta_pattern(self._namespace),
+                meta_pattern(self._namespace, self._store),
                 "COUNT",
                 _PAGE,
             )

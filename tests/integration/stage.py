@@ -153,7 +153,7 @@ class Stage:
 
     def keys(self, name: str = "work") -> QueueKeys:
         """The keys of a queue."""
-        return QueueKeys(self.namespace, name, "")
+        return QueueKeys(self.namespace, name, "", "list" if self.is_list else "stream")
 
     def stored(self) -> dict[str, bytes]:
         """Every key of this namespace with what it holds, without the answers kept for replays."""

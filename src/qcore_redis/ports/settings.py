@@ -12,7 +12,13 @@ from typing import Any
 from qcore.backend import Setup
 from qcore.errors import InvalidUrl
 
-__all__ = ["LONGEST_BLOCK", "SOCKET_TIMEOUT", "connection_options", "database_of"]
+__all__ = [
+    "LONGEST_BLOCK",
+    "SOCKET_TIMEOUT",
+    "connection_options",
+    "database_of",
+    "introduction",
+]
 
 LONGEST_BLOCK = 5.0
 """Seconds that the server may keep one of our commands waiting."""
@@ -31,7 +37,6 @@ def connection_options(setup: Setup) -> dict[str, Any]:
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": _CONNECT_TIMEOUT,
         "protocol": 2,
-        "client_name": f"qcore-{setup.owner}",
     }
     if setup.topology:
         return options
@@ -45,6 +50,11 @@ def connection_options(setup: Setup) -> dict[str, Any]:
         "socket_keepalive_options": _keepalive_options(),
     }
     return options | (_tls_options(setup) if setup.secure else {})
+
+
+def introduction(setup: Setup) -> tuple[str, ...]:
+    """How a connection tells the server whose it is; a user who may do little may not say it."""
+    return ("CLIENT", "SETNAME", f"qcore-{setup.owner}")
 
 
 def database_of(setup: Setup) -> int:

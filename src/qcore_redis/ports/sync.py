@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import redis
@@ -13,7 +14,8 @@ from redis.retry import Retry
 
 from qcore.backend import Setup
 from qcore_redis.faults import Refused
-from qcore_redis.ports.settings import connection_options
+from qcore_redis.locators import Locator
+from qcore_redis.ports.settings import connection_options, introduction
 from qcore_redis.ports.sleeping import Alarm, Sleeper, sleep_on
 from qcore_redis.ports.translate import (
     ANSWERS,
@@ -38,21 +40,22 @@ class SyncPort:
 
     Args:
         setup: What the URL said.
-        locate: Gives the unix socket to use, starting its server if need be; ``None`` for TCP.
+        locator: Finds the unix socket to use, starting its server if need be; ``None`` for TCP.
             Called at the first command, and when the socket refuses.
     """
 
-    def __init__(self, setup: Setup, locate: Callable[[], str] | None = None) -> None:
+    def __init__(self, setup: Setup, locator: Locator | None = None) -> None:
         kind: type[Any] = redis.Connection
-        if locate is not None:
+        if locator is not None:
             kind = redis.UnixDomainSocketConnection
         elif setup.secure:
             kind = redis.SSLConnection
-        self._locate = locate
-        self._located = locate is None
+        self._locator = locator
+        self._located = locator is None
         self._pool: Any = redis.ConnectionPool(
             connection_class=kind,
             retry=Retry(NoBackoff(), 0),
+            redis_connect_func=partial(_introduce, words=introduction(setup)),
             **connection_options(setup),
         )
         self._sleepers: list[Sleeper] = []
@@ -118,13 +121,13 @@ class SyncPort:
             self._find_server()
             return step()
         except CONNECT_ERRORS as error:
-            self._located = self._locate is None
+            self._located = self._locator is None
             raise not_sent(error) from error
 
     def _find_server(self) -> None:
         """Learn the socket's path, at first and after it refused: its server may be a new one."""
-        if not self._located and self._locate is not None:
-            self._pool.connection_kwargs["path"] = self._locate()
+        if not self._located and self._locator is not None:
+            self._pool.connection_kwargs["path"] = self._locator.locate()
             self._located = True
 
     def wait(self, commands: Sequence[Words], timeout: float) -> bool:
@@ -213,11 +216,19 @@ class SyncPort:
         for sleeper in idle:
             sleeper.close()
         self._pool.disconnect()
+        if self._locator is not None:
+            self._locator.close()
 
     def native(self, kind: type[N]) -> N | None:
         """A client over the same pool, if ``kind`` is its class."""
         client = redis.Redis(connection_pool=self._pool)
         return client if isinstance(client, kind) else None
+
+
+def _introduce(connection: Any, words: Words) -> None:
+    connection.on_connect()
+    with contextlib.suppress(*ANSWERS):
+        _one(connection, words)
 
 
 def _one(connection: Any, words: Words) -> Any:

@@ -40,6 +40,9 @@ EXCHANGE_ERRORS = (theirs.RedisError, OSError)
 
 def not_sent(error: Exception) -> NotSent | Refused:
     """The error of a connection that could not be had."""
+    if isinstance(error.__cause__, theirs.RedisError):
+        # Over a unix socket, asyncio's connection wraps what the server said.
+        error = error.__cause__
     if isinstance(error, theirs.AuthenticationError | theirs.AuthorizationError):
         return Refused(f"WRONGPASS {error}")
     if isinstance(error, theirs.BusyLoadingError):

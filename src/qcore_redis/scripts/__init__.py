@@ -25,7 +25,7 @@ _KEYS = re.compile(r"^-- KEYS: (.*?)(?: then .*)?$", re.MULTILINE)
 
 _PLACES: Mapping[str, Mapping[str, str]] = {
     "list": {"{bell}": "", "{claims}": "waiters lapsed claim", "{lines}": "ready*"},
-    "stream": {"{bell}": "bell", "{claims}": "", "{lines}": "stream* again*"},
+    "stream": {"{bell}": "bell", "{claims}": "", "{lines}": "new* again*"},
 }
 """What the words in braces mean for each store; a star is one key for each level."""
 

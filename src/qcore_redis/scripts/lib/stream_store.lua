@@ -36,8 +36,8 @@ function store.forget(jobs)
   call_many({'HDEL', key.jobs}, fields)
   for level = 1, LEVELS do
     if entries[level] then
-      call_many({'XACK', key.stream[level], GROUP}, entries[level])
-      call_many({'XDEL', key.stream[level]}, entries[level])
+      call_many({'XACK', key.new[level], GROUP}, entries[level])
+      call_many({'XDEL', key.new[level]}, entries[level])
     end
   end
 end
@@ -54,7 +54,7 @@ function store.bodies(jobs)
   for i, job in ipairs(jobs) do
     local entry = entry_of(job)
     if entry then
-      local read = redis.call('XRANGE', key.stream[job.level], entry, entry)
+      local read = redis.call('XRANGE', key.new[job.level], entry, entry)
       if read[1] then job.id, found[i] = fields_of(read[1]) end
     else
       job.id = string.sub(job.ref, 3)
@@ -79,13 +79,13 @@ end
 
 -- Reads new entries; a stream or group that is missing is made, from the very beginning.
 local function read_new(level, want)
-  if redis.call('EXISTS', key.stream[level]) == 0 then return {} end
+  if redis.call('EXISTS', key.new[level]) == 0 then return {} end
   local words = {'XREADGROUP', 'GROUP', GROUP, GROUP, 'COUNT', want,
-                 'STREAMS', key.stream[level], '>'}
+                 'STREAMS', key.new[level], '>'}
   local reply = redis.pcall(unpack(words))
   if reply and reply.err then
     if not string.find(reply.err, 'NOGROUP') then error(reply) end
-    redis.call('XGROUP', 'CREATE', key.stream[level], GROUP, '0')
+    redis.call('XGROUP', 'CREATE', key.new[level], GROUP, '0')
     reply = redis.call(unpack(words))
   end
   return reply and reply[1] and reply[1][2] or {}
@@ -111,9 +111,9 @@ function store.consume(level, sink, trims)
 end
 
 local function undelivered(level)
-  local size = redis.call('XLEN', key.stream[level])
+  local size = redis.call('XLEN', key.new[level])
   if size == 0 then return 0 end
-  local pending = redis.pcall('XPENDING', key.stream[level], GROUP)
+  local pending = redis.pcall('XPENDING', key.new[level], GROUP)
   if pending.err then return size end
   return size - pending[1]
 end
@@ -135,7 +135,7 @@ function store.ready_count()
 end
 
 local function last_delivered(level)
-  local groups = redis.pcall('XINFO', 'GROUPS', key.stream[level])
+  local groups = redis.pcall('XINFO', 'GROUPS', key.new[level])
   if groups.err then return '0-0' end
   for _, group in ipairs(groups) do
     local facts = {}
@@ -148,7 +148,7 @@ end
 local function new_page(level, limit)
   local after = '(' .. last_delivered(level)
   local page = {}
-  for _, entry in ipairs(redis.call('XRANGE', key.stream[level], after, '+', 'COUNT', limit)) do
+  for _, entry in ipairs(redis.call('XRANGE', key.new[level], after, '+', 'COUNT', limit)) do
     page[#page + 1] = table.concat({'e:' .. entry[1], level, 0, 1, 0, 0}, '|')
   end
   return page
@@ -194,7 +194,7 @@ function store.drop_ready(most)
 end
 
 function store.save_ready(job, envelope)
-  redis.call('XADD', key.stream[job.level], '*', 'id', job.ref, 'job', envelope)
+  redis.call('XADD', key.new[job.level], '*', 'id', job.ref, 'job', envelope)
 end
 
 function store.save_delayed(job, envelope)
