@@ -66,7 +66,7 @@ def test_somebody_who_can_be_asked_is_asked(
     asked = Shell(Screen(as_json=False, quiet=False, color=True)).agreed("Drop it?", yes=False)
     assert asked is agreed
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out.strip() == ""
     assert err.startswith("Drop it?")
 
 
