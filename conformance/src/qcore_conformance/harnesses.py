@@ -71,7 +71,7 @@ class RedisHarness(UrlHarness):
 
     def residue(self) -> Sequence[str]:
         """What an empty queue leaves behind, as the data model declares it."""
-        return ("*}:meta", "*}:stream:*", "*}:bell", "*}:id:*", "*}:dedup:*")
+        return ("*:meta", "*:stream:new:*", "*:stream:bell", "*:id:*", "*:dedup:*")
 
     @property
     def _path(self) -> str:

@@ -8,8 +8,10 @@ the tests of ``qcore_conformance.suite`` know what to test; a module of somebody
 from __future__ import annotations
 
 import importlib
+import os
 import uuid
 from collections.abc import Generator, Iterable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -20,12 +22,12 @@ from .colours import Colour
 from .contract import Scope, contract, scope_of
 from .harness import Harness
 from .harnesses import harness_for
+from .notes import FIGURES, RESULT, Notes
 from .outcomes import NotApplicable, NotRun, Outcome, Refuses, Unknown
 
 __all__ = ["HARNESS_ATTRIBUTE"]
 
 HARNESS_ATTRIBUTE = "__qcore_harness__"
-_RESULT = "qcore-result"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,13 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--qcore-harness", help="test with this harness: module:Class")
     group.addoption("--qcore-tier", type=int, default=1, help="go up to this tier, 0 to 4")
     group.addoption("--qcore-scale", type=float, default=1.0, help="multiply all large counts")
-    group.addoption("--qcore-report", help="write the report into this folder")
+    group.addoption("--qcore-notes", help="write the outcomes into this file, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks."""
+    """Declare the marks, and collect outcomes where they come together."""
     config.addinivalue_line("markers", "qcore_invariant(*ids): the invariants that a test checks")
     config.addinivalue_line("markers", "qcore_colour(colour, reason): runs in one colour only")
+    if (notes := config.getoption("--qcore-notes")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Notes(Path(str(notes))), "qcore-notes")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -94,7 +98,7 @@ def bed(request: pytest.FixtureRequest, qcore_session: _Session, colour: Colour)
     namespace = f"t{uuid.uuid4().hex[:12]}"
     scale = float(config.getoption("--qcore-scale"))
     made = Bed(harness, colour, namespace, capabilities, tier, scale)
-    request.node.user_properties.append(("qcore-figures", made.figures))
+    request.node.user_properties.append((FIGURES, made.figures))
     try:
         yield made
     finally:
@@ -110,7 +114,7 @@ def _harness(
     if named := request.config.getoption("--qcore-harness"):
         module, _, name = str(named).partition(":")
         return session.get(named, getattr(importlib.import_module(module), name))
-    if url := request.config.getoption("--qcore-url"):
+    if url := request.config.getoption("--qcore-url") or os.environ.get("QCORE_URL"):
         return session.get(url, lambda: harness_for(str(url)))
     raise NotRun("give --qcore-url or --qcore-harness to say what to test")
 
@@ -152,7 +156,7 @@ def pytest_runtest_makereport(
         path, line, _ = item.location
         report.longrepr = (path, line or 0, f"{outcome}: {error}")
     report.user_properties.append(
-        (_RESULT, {"ids": ids, "outcome": str(outcome), "why": str(error or "")})
+        (RESULT, {"ids": ids, "outcome": str(outcome), "why": str(error or "")})
     )
 
 

@@ -1,0 +1,90 @@
+"""The verbs that this distribution adds to the command line.
+
+``qcore conformance URL`` runs the suite against a URL in a process of its own, prints the verdict
+and, if asked, leaves the whole report. It ends with 0 if the adapter conforms, with 1 if not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import qcore
+
+from .harnesses import harness_for
+from .notes import read_notes, suite_facts
+from .publishing import as_json, as_markdown, verdict
+from .tally import Tally, tallied
+
+__all__ = ["conformance"]
+
+
+@click.command()
+@click.argument("url", envvar="QCORE_URL")
+@click.option("--tier", type=click.IntRange(0, 4), default=1, help="Go up to this tier.")
+@click.option("--scale", type=float, default=1.0, help="Multiply all large counts.")
+@click.option("--workers", type=int, default=0, help="Processes; 0 for this one.")
+@click.option("--report", type=click.Path(path_type=Path), help="Leave the report here.")
+@click.option("--json", "as_data", is_flag=True, help="Print JSON, for programs.")
+@click.option("-k", "expression", default="", help="Only tests whose name matches.")
+def conformance(
+    url: str,
+    tier: int,
+    scale: float,
+    workers: int,
+    report: Path | None,
+    as_data: bool,
+    expression: str,
+) -> None:
+    """Check the adapter that URL names against the contract."""
+    with tempfile.TemporaryDirectory(prefix="qcore-") as folder:
+        place = report or Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        options = [f"--qcore-tier={tier}", f"--qcore-scale={scale}"]
+        options += ["-n", str(workers)] if workers else []
+        options += ["-k", expression] if expression else []
+        _run_suite(url, place, options)
+        tally = _tally(url, tier, place / "outcomes.json")
+        (place / "conformance.json").write_text(json.dumps(as_json(tally), indent=1))
+        (place / "conformance.md").write_text(as_markdown(tally))
+    click.echo(json.dumps(as_json(tally)) if as_data else as_markdown(tally))
+    click.echo(verdict(tally), err=True)
+    sys.exit(0 if tally.conforms else 1)
+
+
+def _run_suite(url: str, place: Path, options: list[str]) -> None:
+    """Run pytest in a process of its own; the URL travels in the environment."""
+    words = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
+    words += ["--pyargs", "qcore_conformance.suite", f"--junitxml={place / 'junit.xml'}"]
+    words += [f"--qcore-notes={place / 'outcomes.json'}", *options]
+    run = subprocess.run(
+        words, env={**os.environ, "QCORE_URL": url}, capture_output=True, text=True, check=False
+    )
+    (place / "pytest.log").write_text(run.stdout + run.stderr)
+    if not (place / "outcomes.json").exists():
+        raise click.ClickException(
+            f"the suite did not run:\n{run.stdout[-4000:]}{run.stderr[-2000:]}"
+        )
+
+
+def _tally(url: str, tier: int, notes: Path) -> Tally:
+    harness = harness_for(url)
+    harness.start()
+    try:
+        with qcore.connect(harness.url("facts")) as connection:
+            capabilities = connection.capabilities
+    finally:
+        harness.stop()
+    header: dict[str, Any] = {
+        "adapter": capabilities.adapter,
+        **suite_facts(),
+        "server": dict(capabilities.facts),
+        "tier": f"0-{tier} of 4",
+    }
+    return tallied(read_notes(notes), capabilities, header)

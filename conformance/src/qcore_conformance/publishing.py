@@ -1,0 +1,105 @@
+"""The forms of a report that machines and terminals read: JSON, and Markdown for documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .outcomes import Outcome
+from .tally import Finding, Tally
+
+__all__ = ["as_json", "as_markdown"]
+
+
+def as_json(tally: Tally) -> dict[str, Any]:
+    """The whole run as plain data."""
+    return {
+        "header": dict(tally.header),
+        "conforms": tally.conforms,
+        "counts": {str(outcome): number for outcome, number in tally.counts.items()},
+        "capabilities": [
+            {
+                "capability": row.capability,
+                "claimed": row.claimed,
+                "native": row.native,
+                "outcome": str(row.outcome),
+                "counts": {str(outcome): number for outcome, number in row.counts.items()},
+            }
+            for row in tally.rows
+        ],
+        "invariants": [_finding(one) for one in tally.findings],
+        "figures": [
+            {"test": test, "what": what, "value": value, "unit": unit}
+            for test, (what, value, unit) in tally.figures
+        ],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.invariant.id,
+        "capability": finding.invariant.capability,
+        "outcome": str(finding.outcome),
+        "why": finding.why,
+        "tests": [
+            {"test": test.test, "outcome": str(test.outcome), "why": test.why}
+            for test in finding.tests
+        ],
+    }
+
+
+def as_markdown(tally: Tally) -> str:
+    """The run as a page: header, a row for each capability, what failed and what did not run."""
+    return "\n".join([*_head(tally), *_table(tally), *_figures(tally), *_rest(tally)]) + "\n"
+
+
+def verdict(tally: Tally) -> str:
+    """The verdict in one line."""
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in tally.counts.items())
+    word = "CONFORMS" if tally.conforms else "DOES NOT CONFORM"
+    return f"{word}: {tally.header['adapter']}, contract {tally.header['contract']} ({counts})"
+
+
+def _head(tally: Tally) -> Iterator[str]:
+    yield f"# {verdict(tally)}"
+    yield ""
+    for name, value in tally.header.items():
+        yield f"- {name}: {_cell(value)}"
+    yield ""
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _table(tally: Tally) -> Iterator[str]:
+    yield "| capability | claimed | native | result | passed | refused | not applicable | not run |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in tally.rows:
+        shown = (Outcome.PASS, Outcome.REFUSES, Outcome.NOT_APPLICABLE, Outcome.NOT_RUN)
+        numbers = " | ".join(str(row.counts.get(outcome, 0)) for outcome in shown)
+        native = "yes" if row.native else "emulated"
+        yield f"| {row.capability} | {row.claimed} | {native} | {row.outcome} | {numbers} |"
+    yield ""
+
+
+def _figures(tally: Tally) -> Iterator[str]:
+    if tally.figures:
+        yield "| measured | value | by |"
+        yield "|---|---|---|"
+        for test, (what, value, unit) in tally.figures:
+            yield f"| {what} | {value:.4g} {unit} | {_cell(test)} |"
+        yield ""
+
+
+def _rest(tally: Tally) -> Iterator[str]:
+    for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
+        found = [one for one in tally.findings if one.outcome is outcome]
+        if found:
+            yield f"## {str(outcome).capitalize()}"
+            yield ""
+            for one in found:
+                yield f"- **{one.invariant.id}** {_cell(one.why)}"
+            yield ""
