@@ -1,0 +1,231 @@
+"""The adapter: one connection to the file, and polling for what other processes put there."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from qcore.backend import (
+    COMMON_PARAMETERS,
+    AsyncBackend,
+    Enqueue,
+    Enqueued,
+    Fault,
+    Flush,
+    PeekedJob,
+    QueueStats,
+    Settle,
+    Setup,
+    Taken,
+    TakeRequest,
+)
+from qcore.bridges import lift_threads
+from qcore.capabilities import Capabilities, Claim
+from qcore.errors import InvalidUrl
+from qcore.states import State
+
+from qcore_sqlite.store import Rows
+
+__all__ = ["SqliteAdapter", "SqliteBackend"]
+
+N = TypeVar("N")
+T = TypeVar("T")
+
+_POLL = 0.02
+"""Seconds between two looks for what other processes wrote."""
+_BUSY = 5.0
+"""Seconds that a transaction waits for those of others."""
+_NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+_PROMISES = Capabilities(
+    adapter="sqlite",
+    claims={
+        "delivery": Claim("at_least_once"),
+        "settlement": Claim("explicit"),
+        "durability": Claim("power"),
+        "scope": Claim("host"),
+        "order": Claim("fifo"),
+        "reentry": Claim("head"),
+        "wake": Claim(f"polled({_POLL:g})"),
+        **{
+            name: Claim(True)
+            for name in (
+                "fenced lease extend release retry dead_letter redrive attempts delay priority "
+                "idempotent_id dedup stats peek purge thread_safe"
+            ).split()
+        },
+    },
+    refusals={
+        "replay": "a transaction in a local file has no reply that could be lost",
+        "receivers": "a queue that stores does not know who listens",
+        "gap": "a queue that stores misses nothing",
+        "take_at_full_memory": "a full disk refuses every transaction",
+    },
+)
+
+
+class SqliteBackend:
+    """One connection to the file, used by one thread at a time."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._path = setup.url.path
+        self._owner = setup.owner
+        self._params = setup.params
+        self._lock = threading.RLock()
+        self._changed = threading.Condition()
+        self._interrupts = 0
+        self._db: sqlite3.Connection | None = None
+
+    def open(self) -> Capabilities:
+        """Open the file, making it if it is not there."""
+        self._db = sqlite3.connect(
+            self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False
+        )
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(files(__package__).joinpath("schema.sql").read_text())
+        return _PROMISES
+
+    def interrupt(self) -> None:
+        """End every wait."""
+        with self._changed:
+            self._interrupts += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise sqlite3.ProgrammingError("the connection is closed")
+        return self._db
+
+    def _within(self, queue: str, act: Callable[[Rows], T]) -> T:
+        """Act in one transaction, and wake those of this process who wait."""
+        with self._lock:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                now = int(db.execute(_NOW).fetchone()[0])
+                result = act(Rows(db, f"{self._params['namespace']}/{queue}", now))
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+        with self._changed:
+            self._changed.notify_all()
+        return result
+
+    def enqueue(self, queue: str, jobs: Sequence[Enqueue], flush: Flush) -> Sequence[Enqueued]:
+        """Store all jobs, or none."""
+        del flush
+        window = round(self._params["dedup_window"] * 1000)
+        return self._within(queue, lambda rows: rows.enqueue(jobs, window))
+
+    def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
+        """Take what is due and ready."""
+        del flush
+        limits = self._params["crash_limit"], self._params["delivery_cap"]
+        return self._within(queue, lambda rows: rows.take(request, self._owner, *limits))
+
+    def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
+        """Do each step whose token holds its delivery."""
+        del flush
+        return self._within(queue, lambda rows: rows.settle(steps))
+
+    def wait(self, queues: Sequence[str], timeout: float) -> None:
+        """Sleep until somebody wrote to the file, or ``timeout`` is over."""
+        del queues
+        deadline = time.monotonic() + timeout
+        before, version = self._interrupts, self._version()
+        while (left := deadline - time.monotonic()) > 0 and self._interrupts == before:
+            with self._changed:
+                if self._changed.wait(min(left, _POLL)):
+                    return
+            if self._version() != version:
+                return
+
+    def _version(self) -> int:
+        """A number that changes when another connection commits."""
+        with self._lock:
+            return int(self._connection().execute("PRAGMA data_version").fetchone()[0])
+
+    def health(self) -> Mapping[str, Any]:
+        """How long a read takes."""
+        began = time.perf_counter()
+        self._version()
+        return {"latency": time.perf_counter() - began}
+
+    def classify(self, error: BaseException) -> Fault | None:
+        """What an error of SQLite means; a transaction that failed was rolled back."""
+        if isinstance(error, sqlite3.ProgrammingError):
+            return Fault.CLOSED
+        if isinstance(error, sqlite3.OperationalError):
+            return Fault.UNAVAILABLE
+        return Fault.CORRUPT if isinstance(error, sqlite3.DatabaseError) else None
+
+    def native(self, kind: type[N]) -> N | None:
+        """The ``sqlite3.Connection``."""
+        return self._db if isinstance(self._db, kind) else None
+
+    def queues(self) -> Sequence[str]:
+        """The queues of the namespace."""
+        prefix = f"{self._params['namespace']}/"
+        with self._lock:
+            found = self._connection().execute("SELECT queue FROM counters ORDER BY queue")
+            names = [str(row["queue"]) for row in found]
+        return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+    def stats(self, queue: str) -> QueueStats:
+        """Counts by state."""
+        return self._within(queue, lambda rows: rows.stats())
+
+    def peek(self, queue: str, state: State, limit: int, offset: int) -> Sequence[PeekedJob]:
+        """Jobs in one state."""
+        return self._within(queue, lambda rows: rows.peek(state, limit, offset))
+
+    def purge(self, queue: str, state: State) -> int:
+        """Drop all jobs in one state."""
+        return self._within(queue, lambda rows: rows.purge(state))
+
+    def redrive(self, queue: str, ids: Sequence[str] | None) -> int:
+        """Make dead jobs ready again."""
+        return self._within(queue, lambda rows: rows.redrive(ids))
+
+    def remove(self, queue: str, ids: Sequence[str]) -> int:
+        """Drop the named dead jobs."""
+        return self._within(queue, lambda rows: rows.remove(ids))
+
+
+class SqliteAdapter:
+    """Opens connections to files."""
+
+    scheme = "sqlite"
+    parameters = COMMON_PARAMETERS
+
+    def promises(self) -> Capabilities:
+        """The best that it can do."""
+        return _PROMISES
+
+    def backend(self, setup: Setup) -> SqliteBackend:
+        """A connection for callers that block.
+
+        Raises:
+            InvalidUrl: If the URL names no file.
+        """
+        if setup.url.hosts or not setup.url.path.strip("/"):
+            raise InvalidUrl("sqlite takes an absolute path: sqlite:///var/lib/app/jobs.db")
+        return SqliteBackend(setup)
+
+    def async_backend(self, setup: Setup) -> AsyncBackend:
+        """The same connection for asyncio, each call in a thread."""
+        return lift_threads(self.backend(setup))
