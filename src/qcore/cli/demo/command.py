@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -18,6 +19,9 @@ from qcore.cli.exits import Exit
 from qcore.cli.screen import Column, Row
 from qcore.cli.shell import Shell, verb
 from qcore.url import parse_url
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["demo", "result_row", "sentence"]
 
@@ -71,22 +75,33 @@ def _designs(url: str | None) -> Generator[list[Design]]:
         yield compared(place)
 
 
-def _results(shell: Shell, designs: Sequence[Design], plan: Plan) -> Generator[Result]:
+def _results(shell: Shell, designs: Sequence[Design], plan: Plan) -> Iterator[Result]:
+    """Run the designs one after the other, with a bar for each if somebody watches."""
+    console = shell.screen.console(remarks=True)
+    if console.is_terminal and not shell.screen.as_json and not shell.screen.quiet:
+        yield from _watched(console, designs, plan)
+        return
+    for design in designs:
+        shell.screen.note(f"{design.name}: {len(plan.counts)} jobs")
+        yield race(design, plan, _unwatched)
+
+
+def _unwatched(doing: str, done: int) -> None:
+    del doing, done
+
+
+def _watched(console: Console, designs: Sequence[Design], plan: Plan) -> Iterator[Result]:
     from rich import progress as bars
 
-    console = shell.screen.console(remarks=True)
-    silent = shell.screen.as_json or shell.screen.quiet or not console.is_terminal
     columns = (
         bars.TextColumn("{task.description:<14}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.fields[doing]}"),
     )
-    with bars.Progress(*columns, console=console, disable=silent) as bar:
+    with bars.Progress(*columns, console=console) as bar:
         for design in designs:
             task = bar.add_task(design.name, total=len(plan.counts), doing="")
-            if silent:
-                shell.screen.note(f"{design.name}: {len(plan.counts)} jobs")
 
             def show(doing: str, done: int, task: bars.TaskID = task) -> None:
                 bar.update(task, completed=done, doing=doing)
