@@ -34,7 +34,7 @@ class Listener:
 
     Args:
         port: Where connections come from.
-        patience: Seconds that a link may be silent before it is asked, and then given up.
+        patience: Seconds of silence before a link is asked, asked again, and given up.
         monotonic: Tells the time.
     """
 

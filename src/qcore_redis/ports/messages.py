@@ -21,6 +21,7 @@ CHUNK = 1 << 16
 PING = b"*1\r\n$4\r\nPING\r\n"
 
 _PARTIAL: Any = object()
+_QUESTIONS = 2
 
 
 class Inbox:
@@ -73,10 +74,11 @@ class Inbox:
 class Pulse:
     """Judges the silence of a link: whether to ask if it lives, and when to give it up.
 
-    A link can die without a word, and a subscriber that never speaks would not find out.
+    A link can die without a word, and a subscriber that never speaks would not find out. One
+    unanswered question proves little, since it may be this program that had no time to listen.
 
     Args:
-        patience: Seconds of silence before it is asked, and again before it is given up.
+        patience: Seconds of silence before it is asked, asked once more, and given up.
         monotonic: Tells the time.
     """
 
@@ -84,23 +86,23 @@ class Pulse:
         self._patience = patience
         self._monotonic = monotonic
         self._since = monotonic()
-        self._asked = False
+        self._asked = 0
 
     def heard(self) -> None:
         """Something came."""
         self._since = self._monotonic()
-        self._asked = False
+        self._asked = 0
 
     def should_ask(self) -> bool:
-        """Whether it is time to ask; says so once for each silence.
+        """Whether it is time to ask; says so twice for each silence.
 
         Raises:
-            SocketLost: If it was asked and said nothing for too long.
+            SocketLost: If it said nothing then either.
         """
         if self._monotonic() - self._since < self._patience:
             return False
-        if self._asked:
+        if self._asked == _QUESTIONS:
             raise SocketLost("the link is silent")
         self._since = self._monotonic()
-        self._asked = True
+        self._asked += 1
         return True
