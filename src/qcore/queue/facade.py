@@ -163,8 +163,11 @@ class Queue:
         return Consumer(self.name, self._home, look, most)
 
     def _lease(self, lease: float | None) -> float:
-        limits = self.session.capabilities.limits
-        return self._home.lease if lease is None else lease_seconds(lease, limits)
+        if lease is None:
+            return self._home.lease
+        capabilities = self.session.capabilities
+        capabilities.need("lease")
+        return lease_seconds(lease, capabilities.limits)
 
     def _look(
         self,
