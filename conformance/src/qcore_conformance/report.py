@@ -66,7 +66,10 @@ def _nearest(run: Run, at: int) -> Operation | None:
 
 def _whole(story: Story, at: int, run: Run) -> list[Event]:
     """Return all events of a job, as its group saw it, among the faults of its time."""
-    own = [event for event in run.events if _belongs(event, story)]
+    calls = {_call(event) for event in run.events if _is_about(event, story)}
+    own = [
+        event for event in run.events if _call(event) in calls and event.job in (None, story.job)
+    ]
     begin = min((event.time for event in own), default=at)
     end = max((event.time for event in own), default=at)
     faults = (event for event in run.events if event.verb is Verb.FAULT)
@@ -74,9 +77,13 @@ def _whole(story: Story, at: int, run: Run) -> list[Event]:
     return sorted(own + near, key=lambda event: event.time)
 
 
-def _belongs(event: Event, story: Story) -> bool:
+def _is_about(event: Event, story: Story) -> bool:
     mine = event.verb is Verb.ENQUEUE or (event.group or "") == story.group
     return event.job == story.job and mine
+
+
+def _call(event: Event) -> tuple[str, int]:
+    return event.process, event.call
 
 
 def _line(event: Event, run: Run) -> str:

@@ -31,12 +31,14 @@ class Taking:
     settles: list[Operation] = field(factory=list[Operation])
     extends: list[Operation] = field(factory=list[Operation])
 
-    def hidden_until(self, lease: float | None) -> int | None:
+    def hidden_until(self, lease: float | None, *, seen: int) -> int | None:
         """Return the time before which the lease has surely not run out; None: no lease.
 
-        The broker counted from some moment within the call, so the earliest counts.
+        The broker counted from some moment within the call, so the earliest counts. Of the
+        extends those count that had begun at the time ``seen`` from which one looks.
         """
-        spans = [(op.begin, op.said.lease or lease) for op in (self.take, *self._extended())]
+        extends = (op for op in self.extends if op.sure and op.begin <= seen)
+        spans = [(op.begin, op.said.lease or lease) for op in (self.take, *extends)]
         return max((at + nanoseconds(s) for at, s in spans if s is not None), default=None)
 
     def visible_from(self, lease: float | None) -> int | None:
@@ -52,9 +54,6 @@ class Taking:
     def settled(self, *verbs: Verb) -> list[Operation]:
         """Return its settles of these kinds that may have taken effect."""
         return [op for op in self.settles if op.verb in verbs and op.possible]
-
-    def _extended(self) -> list[Operation]:
-        return [op for op in self.extends if op.sure]
 
 
 @define(eq=False)

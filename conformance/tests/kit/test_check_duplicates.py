@@ -85,6 +85,13 @@ def test_a_settle_whose_reply_was_lost_explains_a_duplicate() -> None:
     assert reason(twice(held().do("ack", 2, receipt="first", end="info"))) == "lost reply"
 
 
+@pytest.mark.parametrize("verb", ["ack", "release"])
+def test_a_settle_after_the_duplicate_explains_nothing(verb: str) -> None:
+    """A cause comes before its effect."""
+    tape = twice(held()).do(verb, 6, receipt="first", end="info")
+    assert tape.result("duplicate unexplained", LEASED).verdict is Verdict.FAIL
+
+
 def test_an_enqueue_repeated_after_a_lost_reply_may_make_two() -> None:
     """Unless the adapter promises that an id counts once."""
     tape = Tape().do("enqueue", 0, end="info").do("enqueue", 0.5).do("reserve", 1)

@@ -57,6 +57,14 @@ def test_an_extend_makes_the_lease_longer() -> None:
         assert tape.result("overlap", LEASED).verdict is verdict
 
 
+def test_an_extend_that_came_too_late_makes_no_overlap() -> None:
+    """It is a matter of the fence that it succeeded; the lease was over before."""
+    tape = again(held(), 12).do("extend", 13, receipt="first")
+    assert tape.result("overlap", FENCED).verdict is Verdict.PASS
+    assert tape.result("duplicate unexplained", FENCED).verdict is Verdict.PASS
+    assert tape.result("fence", FENCED).verdict is Verdict.FAIL
+
+
 def test_concurrent_reserves_of_one_job_overlap_whoever_was_first() -> None:
     """Without numbers either may have been first, and it is wrong both ways."""
     tape = Tape().do("enqueue", 0).do("reserve", 1, took=2, by="w").do("reserve", 2, by="v")

@@ -110,3 +110,11 @@ def test_a_killed_ghost_lets_go_after_its_lease() -> None:
     assert tape.empty(15).result("late", PROMPT).verdict is Verdict.PASS
     killed = tape.fault(FaultKind.KILL_WORKER, 2, target="x")
     assert killed.result("late", PROMPT).verdict is Verdict.FAIL
+
+
+def test_of_several_enqueues_any_may_have_counted() -> None:
+    """A repeated enqueue without a delay may have found the job there, delayed."""
+    tape = Tape().do("enqueue", 0, delay=5.0, end="info").do("enqueue", 1).empty(4)
+    promised = Guarantees(late=1.0, idempotent=True)
+    assert tape.result("late", promised).verdict is Verdict.PASS
+    assert tape.empty(7).result("late", promised).verdict is Verdict.FAIL

@@ -13,6 +13,7 @@ from qcore_conformance.verdicts import Finding, Result, Verdict, judge, not_clai
 
 __all__ = ["explained", "resurrected", "unexplained"]
 
+_GIVEN_UP = {Verb.RELEASE: "released", Verb.RETRY: "retried"}
 _PAUSES = frozenset({FaultKind.PAUSE_WORKER, FaultKind.PAUSE_SERVER})
 
 
@@ -94,17 +95,18 @@ def _reason(run: Run, promised: Guarantees, story: Story, before: Taking, after:
 
 def _reason_of(run: Run, promised: Guarantees, story: Story, before: Taking, after: Taking) -> str:
     at = after.take.end
-    given_up = [op for op in before.settled(Verb.RELEASE, Verb.RETRY) if op.begin <= at]
-    hidden = before.hidden_until(promised.lease)
+    settles = [op for op in before.settles if op.possible and op.begin <= at]
+    given_up = [op.verb for op in settles if op.verb in _GIVEN_UP]
+    hidden = before.hidden_until(promised.lease, seen=at)
     if given_up:
-        return {Verb.RELEASE: "released", Verb.RETRY: "retried"}[given_up[0].verb]
+        return _GIVEN_UP[given_up[0]]
     if story.redriven(at):
         return "redriven"
     if hidden is not None and hidden <= at + nanoseconds(promised.slack):
         return "lease over"
     if _struck(run, before, at):
         return "crash"
-    if any(op.unknown for op in before.settles) or story.copies(idempotent=promised.idempotent) > 1:
+    if any(op.unknown for op in settles) or story.copies(idempotent=promised.idempotent) > 1:
         return "lost reply"
     return ""
 

@@ -87,9 +87,9 @@ def _overlaps(promised: Guarantees, first: Taking, second: Taking) -> bool:
 
 def _live(promised: Guarantees, holder: Taking, other: Taking) -> bool:
     """Whether the holder surely had the job when the other got it."""
-    hidden = holder.hidden_until(promised.lease)
-    freed = holder.freed_at()
     got = other.take.end
+    hidden = holder.hidden_until(promised.lease, seen=got)
+    freed = holder.freed_at()
     if hidden is None or (freed is not None and freed <= got):
         return False
     return got + nanoseconds(promised.slack) < hidden

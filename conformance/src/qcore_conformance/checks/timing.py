@@ -109,7 +109,7 @@ class _Empties:
 def _waits(story: Story, promised: Guarantees) -> Iterator[_Wait]:
     stops = [op.begin for op in story.ends if op.possible]
     if story.enqueued and promised.late is not None:
-        yield _Wait(_latest(story.since), promised.late, _next(story, 0, stops), "it was due")
+        yield _Wait(_surely_due(story), promised.late, _next(story, 0, stops), "it was due")
     for at, taking in enumerate(story.takings, start=1):
         gone = _next(story, at, stops)
         freed = [op for op in taking.settles if op.possible]
@@ -119,6 +119,13 @@ def _waits(story: Story, promised: Guarantees) -> Iterator[_Wait]:
         given_up = [op for op in freed if op.sure and op.verb in (Verb.RELEASE, Verb.RETRY)]
         if given_up == freed and len(freed) == 1 and promised.late is not None:
             yield _Wait(_latest(freed[0]), promised.late, gone, f"its {freed[0].verb}")
+
+
+def _surely_due(story: Story) -> int:
+    """Return when it was due whichever of its enqueues was the one that counted."""
+    there = story.since.end
+    starts = [op for op in story.enqueues if op.possible and op.begin <= there]
+    return max(min(op.end, there) + nanoseconds(op.said.delay or 0.0) for op in starts)
 
 
 def _latest(op: Operation) -> int:

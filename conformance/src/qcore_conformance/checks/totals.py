@@ -128,7 +128,7 @@ def kills_of_holders(run: Run, promised: Guarantees) -> int:
 
 
 def _in_hand(taking: Taking, kill: Operation, promised: Guarantees) -> bool:
-    hidden = taking.hidden_until(promised.lease)
+    hidden = taking.hidden_until(promised.lease, seen=kill.begin)
     alive = hidden is None or hidden > kill.begin
     settled = any(op.sure and op.end <= kill.begin for op in taking.settles)
     return alive and not settled and taking.take.end <= kill.end
