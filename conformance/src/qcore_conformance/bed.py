@@ -19,10 +19,10 @@ import qcore
 from .addresses import Address
 from .colours import Colour, LoopThread, connected
 from .harness import Harness
+from .outcomes import NotRun
 from .processes import ScriptProcess
 from .proxy import CountingProxy
 from .servers import Server
-from .outcomes import NotRun
 from .waiting import scaled, wait_until
 
 __all__ = ["Bed", "Figure"]
@@ -50,6 +50,7 @@ class Bed:
         colour: Colour,
         namespace: str,
         capabilities: qcore.Capabilities,
+        *,
         tier: int,
         scale: float = 1.0,
     ) -> None:
@@ -75,7 +76,7 @@ class Bed:
         return self.harness.url(self.namespace)
 
     def url_in(self, namespace: str) -> str:
-        """The URL of another namespace of this test: a suffix keeps it apart from those of others."""
+        """The URL of another namespace of this test."""
         return self.harness.url(f"{self.namespace}-{namespace}")
 
     def connect(
@@ -105,9 +106,18 @@ class Bed:
         """Seconds that a moment may be off by, stretched on slow machines."""
         return scaled(self.harness.slack)
 
+    @property
+    def lease(self) -> float:
+        """Seconds of a lease that is short enough to be waited for."""
+        return max(self.capabilities.limits.lease_min, scaled(0.5))
+
     def many(self, count: int, least: int = 10) -> int:
         """A large count, made smaller or larger by the one knob of the run."""
         return max(least, round(count * self._scale))
+
+    def claims(self, *names: str) -> bool:
+        """Whether the running adapter claims all of these."""
+        return all(name in self.capabilities for name in names)
 
     def need_tier(self, tier: int) -> None:
         """Go on only if the run was asked to go that far.

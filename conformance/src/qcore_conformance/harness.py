@@ -29,12 +29,15 @@ class Harness:
         scheme: The scheme under test; opened by URL through its entry point, never imported.
         claims: A file with the capabilities that the adapter is said to have, compared with the
             running one in both directions.
+        reference: Whether the broker is set up as the claims file presumes; if not, what it says
+            to vary may differ.
         waivers: A file of waived invariants, each with a reason; they run all the same, strictly.
         slack: Seconds that a "not before" or "not after" may be off by.
     """
 
     scheme: str = ""
     claims: str | Path | None = None
+    reference: bool = True
     waivers: str | Path | None = None
     slack: float = 0.25
 
@@ -52,6 +55,11 @@ class Harness:
         """What is still stored for a namespace, by name; ``None`` if that cannot be told."""
         del namespace
         return None
+
+    def plant(self, namespace: str, queue: str, raw: bytes) -> bool:
+        """Put bytes that are no job where a job is awaited, next in line; says whether it could."""
+        del namespace, queue, raw
+        return False
 
     def residue(self) -> Sequence[str]:
         """Patterns (``fnmatch``) of what may stay after a queue was drained and closed."""

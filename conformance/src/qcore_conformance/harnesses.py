@@ -21,10 +21,13 @@ __all__ = ["GROUP", "MemoryHarness", "RedisHarness", "harness_for"]
 GROUP = "qcore.harnesses"
 
 _LEASE = "lease=2s"
+_CLAIMS = Path(__file__).with_name("claims")
 
 
 class MemoryHarness(UrlHarness):
     """``memory://``: one process, nothing to stop or to cut."""
+
+    claims = _CLAIMS / "memory.toml"
 
     def url(self, namespace: str) -> str:
         """A store that the connections of this process share."""
@@ -37,6 +40,12 @@ class RedisHarness(UrlHarness):
     Faults that break a server are tried on servers that the suite starts itself, of the same kind
     as an embedded one; a server that somebody else runs is never touched.
     """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._design = self.scheme.partition("+")[2].partition("+")[0]
+        self.claims = _CLAIMS / f"redis+{self._design}.toml"
+        self.reference = self.owned
 
     def url(self, namespace: str) -> str:
         """The URL with a namespace, and a short lease where there are leases."""
@@ -64,10 +73,28 @@ class RedisHarness(UrlHarness):
         """The keys of a namespace, as far as the server can be asked."""
         if not self.owned:
             return None
-        with RawClient.connect(Unix(Path(self._path) / "s.sock")) as client:
+        with self._client() as client:
             keys = client.call("KEYS", f"qc:{{{namespace}/*")
-        assert isinstance(keys, list)
-        return [key.decode() for key in keys if isinstance(key, bytes)]
+        listed = keys if isinstance(keys, list) else []
+        return [key.decode() for key in listed if isinstance(key, bytes)]
+
+    def plant(self, namespace: str, queue: str, raw: bytes) -> bool:
+        """Store or publish a job whose envelope is ``raw``, in the form of the data model."""
+        if not self.owned:
+            return False
+        tag = f"{{{namespace}/{queue}}}"
+        with self._client() as client:
+            if self._design == "list":
+                client.call("HSET", f"qc:{tag}:list:jobs", "planted", raw)
+                client.call("RPUSH", f"qc:{tag}:list:ready:0", "planted|5|0|1|0|0")
+            elif self._design == "streams":
+                client.call("XADD", f"qc:{tag}:stream:new:0", "*", "id", "planted", "job", raw)
+            else:
+                client.call("PUBLISH", f"qc:0:{tag}", b"planted\n" + raw)
+        return True
+
+    def _client(self) -> RawClient:
+        return RawClient(Unix(Path(self._path) / "s.sock"))
 
     def residue(self) -> Sequence[str]:
         """What an empty queue leaves behind, as the data model declares it."""

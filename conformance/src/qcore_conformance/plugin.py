@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+
 import qcore
 
 from .bed import Bed
@@ -97,7 +98,7 @@ def bed(request: pytest.FixtureRequest, qcore_session: _Session, colour: Colour)
     _admit(request.node, capabilities, tier)
     namespace = f"t{uuid.uuid4().hex[:12]}"
     scale = float(config.getoption("--qcore-scale"))
-    made = Bed(harness, colour, namespace, capabilities, tier, scale)
+    made = Bed(harness, colour, namespace, capabilities, tier=tier, scale=scale)
     request.node.user_properties.append((FIGURES, made.figures))
     try:
         yield made

@@ -135,6 +135,7 @@ class AsyncQueue:
             The delivery, or ``None`` when nothing came.
 
         Raises:
+            UnsupportedCapability: If a lease is given and the adapter has none; nothing was sent.
             Unavailable: If the broker was away when the time was over.
             Closed: If the connection was closed meanwhile.
         """
