@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from qcore.backend import (
@@ -19,13 +19,14 @@ from qcore.backend import (
     Verb,
 )
 from qcore.capabilities import Capabilities
-from qcore.consume.async_commit import AsyncLane
-from qcore.consume.commit import Pause, Send, committing
-from qcore.consume.faults import explained
+from qcore.consume.async_flushes import AsyncFlushes
+from qcore.consume.commit import Pause, closed
+from qcore.consume.faults import explaining
+from qcore.consume.flushes import Terms
 from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, combined, reserving
-from qcore.consume.session import Stopped
+from qcore.consume.session import LANES, RING_AGAIN, check, tokens_of
 from qcore.errors import Closed, QcoreError
-from qcore.log import BROKER_BACK, BROKER_LOST, JOB_UNFIT, Logger
+from qcore.log import JOB_UNFIT, Logger
 from qcore.sansio import arun
 
 __all__ = ["AsyncSession"]
@@ -39,7 +40,7 @@ class AsyncSession:
 
     Args:
         backend: What to talk to; opened by ``open``.
-        patience: Seconds that a flush is tried while the broker is away.
+        patience: Seconds that a call is tried while the broker is away.
         monotonic: Tells the time.
     """
 
@@ -49,18 +50,24 @@ class AsyncSession:
         self.backend = backend
         self._patience = patience
         self._monotonic = monotonic
-        self._lanes: dict[tuple[str, str], AsyncLane[Any, Any]] = {}
-        self._closing = asyncio.Event()
-        self._capabilities: Capabilities | None = None
-        self._away = False
+        self._closing: asyncio.Task[None] | None = None
+        self._waits: set[object] = set()
+        self._errands: set[asyncio.Task[None]] = set()
+        self._opened: tuple[Capabilities, AsyncFlushes] | None = None
         self._log = Logger()
 
     @property
     def capabilities(self) -> Capabilities:
         """What the broker promises, as found at open."""
-        if self._capabilities is None:
+        if self._opened is None:
             raise Closed("the session is not open yet")
-        return self._capabilities
+        return self._opened[0]
+
+    @property
+    def _flushes(self) -> AsyncFlushes:
+        if self._opened is None:
+            raise Closed("the session is not open yet")
+        return self._opened[1]
 
     async def open(self) -> Capabilities:
         """Reach the broker.
@@ -69,46 +76,79 @@ class AsyncSession:
             Unavailable: If it cannot be reached now.
             Rejected: If it refuses this user.
         """
-        self._capabilities = await self.call("open the connection", self.backend.open)
-        self._log = Logger(adapter=self._capabilities.adapter)
-        return self._capabilities
+        found = await self.call("open the connection", self.backend.open)
+        self._log = Logger(adapter=found.adapter)
+        terms = Terms(
+            patience=self._patience,
+            monotonic=self._monotonic,
+            classify=self.backend.classify,
+            most=found.limits.batch,
+            replay="replay" in found,
+            log=self._log,
+        )
+        self._opened = found, AsyncFlushes(terms)
+        return found
 
     async def enqueue(self, queue: str, jobs: Sequence[Enqueue]) -> Sequence[Enqueued]:
         """Store jobs, in one flush with those of other tasks."""
-
-        async def flush(items: Sequence[Enqueue], number: Flush) -> Sequence[Enqueued]:
-            return await self.backend.enqueue(queue, items, number)
-
-        return await self._lane("enqueue", queue, flush).submit(jobs)
+        self.check_open()
+        flush = partial(self.backend.enqueue, queue)
+        return await self._flushes.lane("enqueue", queue, flush).submit(jobs)
 
     async def settle(self, queue: str, steps: Sequence[Settle]) -> Sequence[bool]:
         """End or extend deliveries, in one flush with those of other tasks."""
+        self.check_open()
+        return await self._settle(queue, steps)
 
-        async def flush(items: Sequence[Settle], number: Flush) -> Sequence[bool]:
-            return await self.backend.settle(queue, items, number)
-
-        return await self._lane("settle", queue, flush).submit(steps)
+    async def _settle(self, queue: str, steps: Sequence[Settle]) -> Sequence[bool]:
+        flush = partial(self.backend.settle, queue)
+        return await self._flushes.lane("settle", queue, flush).submit(steps)
 
     async def take(self, queue: str, request: TakeRequest) -> Taken:
-        """Take jobs, in one flush with other tasks that want the same lease."""
+        """Take jobs, in one flush with other tasks that want the same lease.
 
-        async def flush(limits: Sequence[int], number: Flush) -> Sequence[Taken]:
-            whole = TakeRequest(sum(limits), request.lease_ms, request.started)
-            return combined(limits, await self.backend.take(queue, whole, number))
-
-        async def orphaned(parts: Sequence[Taken]) -> None:
-            await self.give_back(queue, [job.token for part in parts for job in part.jobs])
-
-        name = f"take.{request.lease_ms}.{request.started:d}"
-        lane = self._lane(name, queue, flush, weight=lambda limit: limit, orphaned=orphaned)
-        parts: Sequence[Taken] = await lane.submit([request.limit])
+        Does not wait for a broker that is away: the reserve loop does, which knows for how long.
+        """
+        self.check_open()
+        flush, orphaned = partial(self._flush_takes, queue), partial(self._orphaned, queue)
+        lane = self._flushes.lane("take", queue, flush, orphaned)
+        kind = request.lease_ms, request.started
+        parts: Sequence[Taken] = await lane.submit([request], weight=request.limit, kind=kind)
         return parts[0]
 
+    async def _flush_takes(
+        self, queue: str, requests: Sequence[TakeRequest], number: Flush
+    ) -> Sequence[Taken]:
+        limits = [one.limit for one in requests]
+        whole = TakeRequest(sum(limits), requests[0].lease_ms, requests[0].started)
+        parts = combined(limits, await self.backend.take(queue, whole, number))
+        if self._closing is not None:
+            # Nobody will be there to work on them.
+            await self._release(queue, tokens_of(parts))
+            raise closed()
+        return parts
+
+    def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
+        _ = self._errand(self._release(queue, tokens_of(parts)))
+
     async def give_back(self, queue: str, tokens: Sequence[str]) -> None:
-        """Release deliveries that nobody will work on; if that fails, their lease ends them."""
+        """Release deliveries that nobody will work on; if that fails, their lease ends them.
+
+        Goes on when the caller is cancelled.
+        """
+        await asyncio.shield(self._errand(self._release(queue, tokens)))
+
+    async def _release(self, queue: str, tokens: Sequence[str]) -> None:
         if tokens and "release" in self.capabilities:
-            with contextlib.suppress(QcoreError):
-                await self.settle(queue, [Settle(token, Verb.RELEASE) for token in tokens])
+            with suppress(QcoreError):
+                await self._settle(queue, [Settle(token, Verb.RELEASE) for token in tokens])
+
+    def _errand(self, errand: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that must not end with the task that wants it; ``close`` waits for it."""
+        task = asyncio.get_running_loop().create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+        return task
 
     async def reserve(
         self,
@@ -118,26 +158,62 @@ class AsyncSession:
         admit: Admit[T],
         stopped: Callable[[], bool] = lambda: False,
     ) -> list[T]:
-        """Take jobs, waiting for them up to ``timeout`` seconds."""
+        """Take jobs, waiting for them up to ``timeout`` seconds.
+
+        Raises:
+            Stopped: As soon as ``stopped`` says so.
+        """
 
         async def perform(step: Take | Discard | Wait | Pause) -> Any:
-            if stopped():
-                raise Stopped
+            if isinstance(step, Discard):
+                return await self._discard(queue, step)
+            if isinstance(step, Wait):
+                return await self._wait(queue, step.seconds, stopped)
+            check(stopped)
             if isinstance(step, Take):
                 asked_at = self._monotonic()
                 return Found(await self.take(queue, request), asked_at)
-            if isinstance(step, Discard):
-                return await self._discard(queue, step.steps)
-            if isinstance(step, Wait):
-                return await self.call("wait for jobs", self.backend.wait, [queue], step.seconds)
-            return await self._open_after(step.seconds)
+            if await self._flushes.rest(step.seconds):
+                return True
+            raise closed()
 
         return await arun(reserving(timeout, self._monotonic, admit), perform)
 
-    async def _discard(self, queue: str, steps: Sequence[Settle]) -> None:
-        self._log.warning(JOB_UNFIT, queue=queue, count=len(steps), reason=steps[0].note)
-        if "dead_letter" in self.capabilities:
-            await self.settle(queue, steps)
+    async def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
+        with self._waiting():
+            check(stopped)
+            await self.call("wait for jobs", self.backend.wait, [queue], seconds)
+
+    @contextmanager
+    def _waiting(self) -> Generator[None]:
+        """Be among those whom ``interrupt`` wakes."""
+        wait = object()
+        self._waits.add(wait)
+        try:
+            yield
+        finally:
+            self._waits.discard(wait)
+
+    async def _discard(self, queue: str, step: Discard) -> None:
+        self._log.warning(JOB_UNFIT, queue=queue, count=len(step.unfit), reason=step.unfit[0].note)
+        if "dead_letter" not in self.capabilities:
+            return
+        try:
+            await self._settle(queue, step.unfit)
+        except asyncio.CancelledError:
+            _ = self._errand(self._release(queue, step.fit))
+            raise
+
+    async def insist(
+        self, doing: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call the backend; while it is away, and nothing was done, again within patience.
+
+        Raises:
+            QcoreError: As ``call``.
+        """
+        self.check_open()
+        return await self._flushes.insist(lambda: self.call(doing, function, *args, **kwargs))
 
     async def call(
         self, doing: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -150,10 +226,11 @@ class AsyncSession:
         """
         self.check_open()
         try:
-            return await function(*args, **kwargs)
-        except Exception as error:
+            with explaining(self.backend.classify, doing):
+                return await function(*args, **kwargs)
+        except Exception:
             self.check_open()
-            raise explained(error, self.backend.classify, doing) from error
+            raise
 
     def check_open(self) -> None:
         """Refuse to go on after ``close``.
@@ -161,89 +238,42 @@ class AsyncSession:
         Raises:
             Closed: If the session is closed.
         """
-        if self._closing.is_set():
-            raise Closed("the connection is closed; open a new one")
+        if self._closing is not None:
+            raise closed()
 
     def interrupt(self) -> None:
         """Wake every wait, so that it looks whether it should stop."""
+        self._ring(set(self._waits))
+
+    def _ring(self, waits: set[object]) -> None:
         self.backend.interrupt()
+        # A wait that was only about to begin has not heard it.
+        if waits := waits & self._waits:
+            asyncio.get_running_loop().call_later(RING_AGAIN, self._ring, waits)
+
+    def hurry(self) -> None:
+        """Try nothing twice from now on: what cannot be done at once fails."""
+        if self._opened is not None:
+            self._flushes.hurry()
 
     async def close(self) -> None:
-        """Wake waiters, let flushes end within ``patience``, and close the backend."""
-        if self._closing.is_set():
-            return
-        self._closing.set()
-        self.backend.interrupt()
-        flushes = asyncio.gather(*(lane.idle() for lane in self._lanes.values()))
-        try:
-            await asyncio.wait_for(flushes, self._patience)
-        except TimeoutError:
-            self._log.warning(BROKER_LOST)
-        await self.backend.close()
+        """Wake waiters, let flushes end within ``patience``, and close the backend.
 
-    def _lane(
-        self,
-        name: str,
-        queue: str,
-        flush: Callable[[Sequence[Any], Flush], Awaitable[Sequence[Any]]],
-        weight: Callable[[Any], int] = lambda _: 1,
-        orphaned: Callable[[Sequence[Any]], Awaitable[None]] | None = None,
-    ) -> AsyncLane[Any, Any]:
-        self.check_open()
-        lane = self._lanes.get((name, queue))
-        if lane is None:
-            numbered = self._numbered(name, flush)
-            most = self.capabilities.limits.batch
-            lane = AsyncLane[Any, Any](numbered, most, weight, orphaned)
-            self._lanes[name, queue] = lane
-        return lane
+        Goes on when the caller is cancelled; who calls again waits for the same end.
 
-    def _numbered(
-        self, name: str, flush: Callable[[Sequence[Any], Flush], Awaitable[Sequence[Any]]]
-    ) -> Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]:
-        """``flush`` with a number for each batch, sent again when its reply is lost."""
-        numbers = itertools.count(1)
-        replay = "replay" in self.capabilities
+        Raises:
+            QcoreError: What an error of the backend means; it is closed all the same.
+        """
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
 
-        async def send(items: Sequence[Any]) -> Sequence[Any]:
-            number = Flush(name, next(numbers))
-
-            async def perform(step: Send | Pause) -> Any:
-                if isinstance(step, Pause):
-                    return await self._rest(step.seconds)
-                return await self._tried(name, flush, items, number)
-
-            return await arun(committing(self._patience, self._monotonic, replay=replay), perform)
-
-        return send
-
-    async def _tried(
-        self,
-        name: str,
-        flush: Callable[[Sequence[Any], Flush], Awaitable[Sequence[Any]]],
-        items: Sequence[Any],
-        number: Flush,
-    ) -> Sequence[Any]:
-        try:
-            results = await flush(items, number)
-        except Exception as error:
-            doing = f"{name.partition('.')[0]} jobs"
-            raise explained(error, self.backend.classify, doing) from error
-        if self._away:
-            self._away = False
-            self._log.info(BROKER_BACK)
-        return results
-
-    async def _rest(self, seconds: float) -> bool:
-        if not self._away:
-            self._away = True
-            self._log.warning(BROKER_LOST)
-        return await self._open_after(seconds)
-
-    async def _open_after(self, seconds: float) -> bool:
-        """Whether the session is still open when ``seconds`` have passed."""
-        try:
-            await asyncio.wait_for(self._closing.wait(), seconds)
-        except TimeoutError:
-            return True
-        return False
+    async def _close(self) -> None:
+        self.hurry()
+        self.interrupt()
+        with explaining(self.backend.classify, "close the connection"):
+            if self._errands:
+                await asyncio.wait(self._errands, timeout=self._patience)
+            if self._opened is not None:
+                await self._flushes.finish(LANES)
+            await self.backend.close()

@@ -15,11 +15,11 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from qcore.errors import Indeterminate, Unavailable
+from qcore.errors import Closed, Indeterminate, QcoreError, Unavailable
 from qcore.policy import backoff
 from qcore.sansio import Program
 
-__all__ = ["Lane", "Pause", "Send", "committing", "next_batch"]
+__all__ = ["Call", "Lane", "Pause", "Reentered", "Send", "closed", "committing", "next_batch"]
 
 I = TypeVar("I")  # noqa: E741  (input and output read best as one letter each)
 O = TypeVar("O")  # noqa: E741
@@ -38,7 +38,7 @@ class Pause:
 
 
 def committing(
-    patience: float, monotonic: Callable[[], float], *, replay: bool
+    patience: float, monotonic: Callable[[], float], *, replay: bool, insist: bool = True
 ) -> Program[Send | Pause, Any]:
     """Send one flush until it is answered or ``patience`` seconds are over.
 
@@ -46,6 +46,7 @@ def committing(
         patience: Seconds to go on trying.
         monotonic: Tells the time.
         replay: Whether a flush may be sent again although it may have been done.
+        insist: Whether one that certainly was not done is sent again as well.
 
     Raises:
         Unavailable: If it was certainly never done.
@@ -61,23 +62,74 @@ def committing(
             failed = error
             if not replay:
                 raise
-        except Unavailable as error:
-            # Once in doubt, a later refusal says nothing about the first try.
-            failed = failed if isinstance(failed, Indeterminate) else error
+        except QcoreError as error:
+            if isinstance(failed, Indeterminate):
+                # Once in doubt, a later refusal says nothing about the first try.
+                if not isinstance(error, Unavailable):
+                    raise failed from error
+            elif not (insist and isinstance(error, Unavailable)):
+                raise
+            else:
+                failed = error
         remaining = deadline - monotonic()
         if remaining <= 0 or not (yield Pause(min(backoff(failures), remaining))):
             raise failed
         failures += 1
 
 
+class Reentered(Unavailable):
+    """A call was made from a signal handler that interrupted a like call of the same thread."""
+
+
 @attrs.define(eq=False)
-class _Call(Generic[I, O]):
-    """One caller's items and, later, their results or the error."""
+class Call(Generic[I]):
+    """What one caller wants to be sent.
+
+    Attributes:
+        items: The caller's items; they stay together.
+        weight: What they weigh together.
+        kind: Only calls of one kind share a flush.
+        gone: Whether the caller was interrupted or cancelled meanwhile.
+    """
 
     items: Sequence[I]
-    results: Sequence[O] | None = None
-    error: BaseException | None = None
+    weight: int
+    kind: object
     gone: bool = False
+
+
+C = TypeVar("C", bound=Call[Any])
+
+
+def next_batch(waiting: deque[C], most: int) -> list[C]:
+    """Take from ``waiting`` the calls that fit into one flush together, at least one.
+
+    Calls whose caller has gone are left out: what was never sent need not be.
+    """
+    batch: list[C] = []
+    room = most
+    while waiting:
+        call = waiting[0]
+        if not call.gone:
+            if batch and (call.weight > room or call.kind != batch[0].kind):
+                break
+            room -= call.weight
+            batch.append(call)
+        waiting.popleft()
+    return batch
+
+
+def closed() -> Closed:
+    """The error of everything that comes after ``close``."""
+    return Closed("the connection is closed; open a new one")
+
+
+@attrs.define(eq=False)
+class _ThreadCall(Call[I], Generic[I, O]):
+    """A call with, later, its results or the error."""
+
+    results: Sequence[O] | None = None
+    error: Exception | None = None
 
     @property
     def answered(self) -> bool:
@@ -89,31 +141,12 @@ class _Call(Generic[I, O]):
         raise self.error or Indeterminate("the thread that sent this batch was interrupted")
 
 
-def next_batch(
-    waiting: deque[Any],
-    items_of: Callable[[Any], Sequence[I]],
-    weight: Callable[[I], int],
-    most: int,
-) -> list[Any]:
-    """Take from ``waiting`` the calls that fit into one flush together, at least one."""
-    batch: list[Any] = []
-    room = most
-    while waiting:
-        cost = sum(map(weight, items_of(waiting[0])))
-        if batch and cost > room:
-            break
-        room -= cost
-        batch.append(waiting.popleft())
-    return batch
-
-
 class Lane(Generic[I, O]):
     """Shares the round trips of many threads.
 
     Args:
         flush: Sends a batch and returns one result for each item.
         most: How much one flush may weigh.
-        weight: What one item weighs; 1 by default.
         orphaned: Gets the results of a caller that was interrupted meanwhile.
     """
 
@@ -121,54 +154,85 @@ class Lane(Generic[I, O]):
         self,
         flush: Callable[[Sequence[I]], Sequence[O]],
         most: int,
-        weight: Callable[[I], int] = lambda _: 1,
         orphaned: Callable[[Sequence[O]], None] | None = None,
     ) -> None:
         self._flush = flush
         self._most = most
-        self._weight = weight
         self._orphaned = orphaned
-        self._waiting: deque[_Call[I, O]] = deque()
+        self._waiting: deque[_ThreadCall[I, O]] = deque()
         self._turn = threading.Lock()
+        self._inside: set[int] = set()
+        self._closed = False
 
-    def submit(self, items: Sequence[I]) -> Sequence[O]:
+    def __len__(self) -> int:
+        """How many calls stand in line, those under way left out."""
+        return len(self._waiting)
+
+    def submit(
+        self, items: Sequence[I], *, weight: int | None = None, kind: object = None
+    ) -> Sequence[O]:
         """Send ``items`` with whatever else is waiting, and return their results.
+
+        Args:
+            items: What to send.
+            weight: What they weigh; one each by default.
+            kind: Only calls of one kind share a flush.
 
         Raises:
             QcoreError: What the flush raised; all callers that shared it get the same.
+            Closed: If the lane was closed before they were sent.
+            Reentered: If called from a signal handler that interrupted this very call.
         """
-        call = _Call[I, O](items)
-        self._waiting.append(call)
+        me = threading.get_ident()
+        if me in self._inside:
+            raise Reentered("a signal handler interrupted a call like this one; do it afterwards")
+        call = _ThreadCall[I, O](items, len(items) if weight is None else weight, kind)
+        self._inside.add(me)
         try:
-            # Whoever gets the turn flushes for all that queued up behind the last one.
-            with self._turn:
-                while not call.answered:
-                    self._flush_next()
+            self._waiting.append(call)
+            self._flush_until(call)
         except BaseException:
             call.gone = True
             self._hand_back(call)
             raise
+        finally:
+            self._inside.discard(me)
         return call.outcome()
 
     def finish(self, timeout: float) -> None:
-        """Let the flush that is under way end, for at most ``timeout`` seconds."""
+        """Send what is waiting, and refuse whatever comes later.
+
+        Args:
+            timeout: Seconds to let the flush end that is under way.
+        """
         if self._turn.acquire(timeout=timeout):
-            self._turn.release()
+            try:
+                while self._waiting:
+                    self._flush_next()
+                self._closed = True
+            finally:
+                self._turn.release()
+        self._closed = True
+
+    def _flush_until(self, call: _ThreadCall[I, O]) -> None:
+        # Whoever gets the turn flushes for all that queued up behind the last one. A call that is
+        # neither answered nor waiting was in the hands of a thread that was interrupted.
+        with self._turn:
+            while self._waiting and not call.answered:
+                if self._closed:
+                    raise closed()
+                self._flush_next()
 
     def _flush_next(self) -> None:
-        batch: list[_Call[I, O]] = next_batch(
-            self._waiting, lambda call: call.items, self._weight, self._most
-        )
+        batch = next_batch(self._waiting, self._most)
+        if not batch:
+            return
         try:
             results = self._flush([item for call in batch for item in call.items])
         except Exception as error:  # noqa: BLE001  (every caller raises it)
             for call in batch:
                 call.error = error
             return
-        except BaseException:
-            for call in batch:
-                call.error = Indeterminate("the thread that sent this batch was interrupted")
-            raise
         start = 0
         for call in batch:
             call.results = results[start : start + len(call.items)]
@@ -176,6 +240,7 @@ class Lane(Generic[I, O]):
             if call.gone:
                 self._hand_back(call)
 
-    def _hand_back(self, call: _Call[I, O]) -> None:
+    def _hand_back(self, call: _ThreadCall[I, O]) -> None:
         if self._orphaned is not None and call.results is not None:
-            self._orphaned(call.results)
+            results, call.results = call.results, None
+            self._orphaned(results)

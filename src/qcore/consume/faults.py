@@ -14,7 +14,7 @@ from qcore.errors import (
     Unavailable,
 )
 
-__all__ = ["explained"]
+__all__ = ["explaining"]
 
 _KINDS: Mapping[Fault, tuple[type[QcoreError], str]] = {
     Fault.UNAVAILABLE: (Unavailable, "nothing was done; try again when the broker is back"),
@@ -25,19 +25,31 @@ _KINDS: Mapping[Fault, tuple[type[QcoreError], str]] = {
 }
 
 
-def explained(
-    error: BaseException, classify: Callable[[BaseException], Fault | None], doing: str
-) -> BaseException:
-    """The error of qcore's tree that says what ``error`` means for the caller.
+class explaining:  # noqa: N801  (used as a statement: ``with explaining(…):``)
+    """Raise the error of qcore's tree that says what an error of the block means for the caller.
 
     Errors that are qcore's already, and those that the adapter does not know, stay as they are.
+
+    Args:
+        classify: The adapter's judgement.
+        doing: What could not be done, for the message.
     """
-    if isinstance(error, QcoreError):
-        return error
-    fault = classify(error)
-    if fault is None:
-        return error
-    kind, advice = _KINDS[fault]
-    found = kind(f"could not {doing}: {str(error) or type(error).__name__} ({advice})")
-    found.__cause__ = error
-    return found
+
+    def __init__(self, classify: Callable[[BaseException], Fault | None], doing: str) -> None:
+        self._classify = classify
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        """Explain what came."""
+        if not isinstance(error, Exception) or isinstance(error, QcoreError):
+            return
+        fault = self._classify(error)
+        if fault is not None:
+            meant, advice = _KINDS[fault]
+            said = str(error) or type(error).__name__
+            raise meant(f"could not {self._doing}: {said} ({advice})") from error

@@ -2,7 +2,8 @@
 
 In: how many jobs at most and how long to look for them. Out: one to ``limit`` jobs, or none when
 the time is over, which is no error. A broker that cannot be reached is tried again, with
-back-off, until the time is over; only then its error goes up. ``timeout=None`` never ends.
+back-off, until the time is over but at least once; only then its error goes up. ``timeout=None``
+never ends.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import attrs
 
 from qcore.backend import Settle, Taken, TakenJob
 from qcore.consume.commit import Pause
-from qcore.errors import Indeterminate, Unavailable
+from qcore.errors import Indeterminate, QcoreError, Unavailable
 from qcore.policy import backoff
 from qcore.sansio import Program
 
@@ -41,9 +42,15 @@ class Found:
 
 @attrs.frozen
 class Discard:
-    """Set aside what was taken but cannot be handed out."""
+    """Set aside what was taken but cannot be handed out.
 
-    steps: list[Settle]
+    Attributes:
+        unfit: How to set each of them aside.
+        fit: Tokens of what came along, to be given back if this is interrupted.
+    """
+
+    unfit: Sequence[Settle]
+    fit: Sequence[str]
 
 
 @attrs.frozen
@@ -77,7 +84,7 @@ def reserving(
             found: Found = yield Take()
             deliveries, unfit = admit(found)
             if unfit:
-                yield Discard(unfit)
+                yield from _discarding(found.taken, unfit)
             if deliveries:
                 return deliveries
             failures = 0
@@ -88,11 +95,26 @@ def reserving(
                 yield Wait(min(remaining, rest, LONGEST_WAIT))
         except (Unavailable, Indeterminate):
             failures += 1
-            if deadline is not None and monotonic() >= deadline:
-                raise
             pause = backoff(failures)
-            if not (yield Pause(pause if deadline is None else min(pause, deadline - monotonic()))):
+            if deadline is not None:
+                remaining = max(0.0, deadline - monotonic())
+                # A connection that died while idle is found out by the first call: look again.
+                if remaining <= 0 and failures > 1:
+                    raise
+                pause = min(pause, remaining)
+            if not (yield Pause(pause)):
                 raise
+
+
+def _discarding(taken: Taken, unfit: Sequence[Settle]) -> Program[Discard, None]:
+    doomed = {step.token for step in unfit}
+    fit = [job.token for job in taken.jobs if job.token not in doomed]
+    try:
+        yield Discard(unfit, fit)
+    except QcoreError:
+        # Their lease will end them; what came along is in hand and must not be lost.
+        if not fit:
+            raise
 
 
 def _rest(taken: Taken) -> float:

@@ -6,10 +6,11 @@ to one process; its nonce, locks and sockets are never used on the other side of
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from qcore.backend import (
@@ -23,21 +24,43 @@ from qcore.backend import (
     Verb,
 )
 from qcore.capabilities import Capabilities
-from qcore.consume.commit import Lane, Pause, Send, committing
-from qcore.consume.faults import explained
+from qcore.consume.commit import Pause, Reentered, closed
+from qcore.consume.faults import explaining
+from qcore.consume.flushes import Flushes, Terms
 from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, combined, reserving
 from qcore.errors import Closed, QcoreError
-from qcore.log import BROKER_BACK, BROKER_LOST, JOB_UNFIT, Logger
+from qcore.log import JOB_UNFIT, Logger
 from qcore.sansio import run
 
-__all__ = ["Session", "Stopped"]
+__all__ = ["LANES", "RING_AGAIN", "Session", "Stopped", "check", "tokens_of"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LANES = ("enqueue", "take", "settle")
+"""The lanes of a queue; what a take brings too late is released by a settle, so that ends last."""
+
+RING_AGAIN = 0.005
+"""Seconds until waits that were about to begin when they were interrupted are interrupted again."""
+
 
 class Stopped(Exception):
     """A reserve was told to stop looking; never leaves qcore."""
+
+
+def tokens_of(parts: Sequence[Taken]) -> list[str]:
+    """The tokens of all jobs that a take brought."""
+    return [job.token for part in parts for job in part.jobs]
+
+
+def check(stopped: Callable[[], bool]) -> None:
+    """Stop looking if told so.
+
+    Raises:
+        Stopped: If ``stopped`` says so.
+    """
+    if stopped():
+        raise Stopped
 
 
 class Session:
@@ -45,7 +68,7 @@ class Session:
 
     Args:
         backend: What to talk to; opened by ``open``.
-        patience: Seconds that a flush is tried while the broker is away.
+        patience: Seconds that a call is tried while the broker is away.
         monotonic: Tells the time.
     """
 
@@ -53,19 +76,24 @@ class Session:
         self.backend = backend
         self._patience = patience
         self._monotonic = monotonic
-        self._lanes: dict[tuple[str, str], Lane[Any, Any]] = {}
-        self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._capabilities: Capabilities | None = None
-        self._away = False
+        self._closer = threading.Lock()
+        self._waits: set[object] = set()
+        self._opened: tuple[Capabilities, Flushes] | None = None
         self._log = Logger()
 
     @property
     def capabilities(self) -> Capabilities:
         """What the broker promises, as found at open."""
-        if self._capabilities is None:
+        if self._opened is None:
             raise Closed("the session is not open yet")
-        return self._capabilities
+        return self._opened[0]
+
+    @property
+    def _flushes(self) -> Flushes:
+        if self._opened is None:
+            raise Closed("the session is not open yet")
+        return self._opened[1]
 
     def open(self) -> Capabilities:
         """Reach the broker.
@@ -74,46 +102,75 @@ class Session:
             Unavailable: If it cannot be reached now.
             Rejected: If it refuses this user.
         """
-        self._capabilities = self.call("open the connection", self.backend.open)
-        self._log = Logger(adapter=self._capabilities.adapter)
-        return self._capabilities
+        found = self.call("open the connection", self.backend.open)
+        self._log = Logger(adapter=found.adapter)
+        terms = Terms(
+            patience=self._patience,
+            monotonic=self._monotonic,
+            classify=self.backend.classify,
+            most=found.limits.batch,
+            replay="replay" in found,
+            log=self._log,
+        )
+        self._opened = found, Flushes(terms)
+        return found
 
     def enqueue(self, queue: str, jobs: Sequence[Enqueue]) -> Sequence[Enqueued]:
         """Store jobs, in one flush with those of other threads."""
-
-        def flush(items: Sequence[Enqueue], number: Flush) -> Sequence[Enqueued]:
-            return self.backend.enqueue(queue, items, number)
-
-        return self._lane("enqueue", queue, flush).submit(jobs)
+        self.check_open()
+        flush = partial(self.backend.enqueue, queue)
+        return self._flushes.lane("enqueue", queue, flush).submit(jobs)
 
     def settle(self, queue: str, steps: Sequence[Settle]) -> Sequence[bool]:
         """End or extend deliveries, in one flush with those of other threads."""
+        self.check_open()
+        return self._settle(queue, steps)
 
-        def flush(items: Sequence[Settle], number: Flush) -> Sequence[bool]:
-            return self.backend.settle(queue, items, number)
-
-        return self._lane("settle", queue, flush).submit(steps)
+    def _settle(self, queue: str, steps: Sequence[Settle]) -> Sequence[bool]:
+        flush = partial(self.backend.settle, queue)
+        return self._flushes.lane("settle", queue, flush).submit(steps)
 
     def take(self, queue: str, request: TakeRequest) -> Taken:
-        """Take jobs, in one flush with other threads that want the same lease."""
+        """Take jobs, in one flush with other threads that want the same lease.
 
-        def flush(limits: Sequence[int], number: Flush) -> Sequence[Taken]:
-            whole = TakeRequest(sum(limits), request.lease_ms, request.started)
-            return combined(limits, self.backend.take(queue, whole, number))
-
-        def orphaned(parts: Sequence[Taken]) -> None:
-            self.give_back(queue, [job.token for part in parts for job in part.jobs])
-
-        name = f"take.{request.lease_ms}.{request.started:d}"
-        lane = self._lane(name, queue, flush, weight=lambda limit: limit, orphaned=orphaned)
-        parts: Sequence[Taken] = lane.submit([request.limit])
+        Does not wait for a broker that is away: the reserve loop does, which knows for how long.
+        """
+        self.check_open()
+        flush, orphaned = partial(self._flush_takes, queue), partial(self._orphaned, queue)
+        lane = self._flushes.lane("take", queue, flush, orphaned)
+        kind = request.lease_ms, request.started
+        parts: Sequence[Taken] = lane.submit([request], weight=request.limit, kind=kind)
         return parts[0]
 
-    def give_back(self, queue: str, tokens: Sequence[str]) -> None:
-        """Release deliveries that nobody will work on; if that fails, their lease ends them."""
+    def _flush_takes(
+        self, queue: str, requests: Sequence[TakeRequest], number: Flush
+    ) -> Sequence[Taken]:
+        limits = [one.limit for one in requests]
+        whole = TakeRequest(sum(limits), requests[0].lease_ms, requests[0].started)
+        parts = combined(limits, self.backend.take(queue, whole, number))
+        if self._closing.is_set():
+            # Nobody will be there to work on them.
+            self._orphaned(queue, parts)
+            raise closed()
+        return parts
+
+    def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
+        self.give_back(queue, tokens_of(parts))
+
+    def give_back(self, queue: str, tokens: Sequence[str]) -> bool:
+        """Release deliveries that nobody will work on; if that fails, their lease ends them.
+
+        Returns:
+            Whether it was tried: not in a signal handler that interrupted a settle of its thread.
+        """
         if tokens and "release" in self.capabilities:
-            with contextlib.suppress(QcoreError):
-                self.settle(queue, [Settle(token, Verb.RELEASE) for token in tokens])
+            try:
+                self._settle(queue, [Settle(token, Verb.RELEASE) for token in tokens])
+            except Reentered:
+                return False
+            except QcoreError:
+                return True
+        return True
 
     def reserve(
         self,
@@ -123,26 +180,62 @@ class Session:
         admit: Admit[T],
         stopped: Callable[[], bool] = lambda: False,
     ) -> list[T]:
-        """Take jobs, waiting for them up to ``timeout`` seconds."""
+        """Take jobs, waiting for them up to ``timeout`` seconds.
+
+        Raises:
+            Stopped: As soon as ``stopped`` says so.
+        """
 
         def perform(step: Take | Discard | Wait | Pause) -> Any:
-            if stopped():
-                raise Stopped
+            if isinstance(step, Discard):
+                return self._discard(queue, step)
+            if isinstance(step, Wait):
+                return self._wait(queue, step.seconds, stopped)
+            check(stopped)
             if isinstance(step, Take):
                 asked_at = self._monotonic()
                 return Found(self.take(queue, request), asked_at)
-            if isinstance(step, Discard):
-                return self._discard(queue, step.steps)
-            if isinstance(step, Wait):
-                return self.call("wait for jobs", self.backend.wait, [queue], step.seconds)
-            return not self._closing.wait(step.seconds)
+            if self._flushes.rest(step.seconds):
+                return True
+            raise closed()
 
         return run(reserving(timeout, self._monotonic, admit), perform)
 
-    def _discard(self, queue: str, steps: Sequence[Settle]) -> None:
-        self._log.warning(JOB_UNFIT, queue=queue, count=len(steps), reason=steps[0].note)
-        if "dead_letter" in self.capabilities:
-            self.settle(queue, steps)
+    def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
+        with self._waiting():
+            check(stopped)
+            self.call("wait for jobs", self.backend.wait, [queue], seconds)
+
+    @contextmanager
+    def _waiting(self) -> Generator[None]:
+        """Be among those whom ``interrupt`` wakes."""
+        wait = object()
+        self._waits.add(wait)
+        try:
+            yield
+        finally:
+            self._waits.discard(wait)
+
+    def _discard(self, queue: str, step: Discard) -> None:
+        self._log.warning(JOB_UNFIT, queue=queue, count=len(step.unfit), reason=step.unfit[0].note)
+        if "dead_letter" not in self.capabilities:
+            return
+        try:
+            self._settle(queue, step.unfit)
+        except QcoreError:
+            raise
+        except BaseException:
+            self.give_back(queue, step.fit)
+            raise
+
+    def insist(self, doing: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the backend; while it is away, and nothing was done, again within patience.
+
+        Raises:
+            QcoreError: As ``call``.
+        """
+        self.check_open()
+        return self._flushes.insist(lambda: self.call(doing, function, *args, **kwargs))
 
     def call(self, doing: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the backend once, with its errors mapped.
@@ -153,10 +246,11 @@ class Session:
         """
         self.check_open()
         try:
-            return function(*args, **kwargs)
-        except Exception as error:
+            with explaining(self.backend.classify, doing):
+                return function(*args, **kwargs)
+        except Exception:
             self.check_open()
-            raise explained(error, self.backend.classify, doing) from error
+            raise
 
     def check_open(self) -> None:
         """Refuse to go on after ``close``.
@@ -165,79 +259,42 @@ class Session:
             Closed: If the session is closed.
         """
         if self._closing.is_set():
-            raise Closed("the connection is closed; open a new one")
+            raise closed()
 
     def interrupt(self) -> None:
-        """Wake every wait, so that it looks whether it should stop."""
+        """Wake every wait, so that it looks whether it should stop; safe in a signal handler."""
+        waits = set(self._waits)
         self.backend.interrupt()
+        if waits:
+            ringing = threading.Thread(target=self._ring, args=(waits,), name="qcore-bell")
+            ringing.daemon = True
+            ringing.start()
+
+    def _ring(self, waits: set[object]) -> None:
+        # A wait that was only about to begin has not heard the first ring.
+        time.sleep(RING_AGAIN)
+        while not waits.isdisjoint(self._waits):
+            self.backend.interrupt()
+            time.sleep(RING_AGAIN)
+
+    def hurry(self) -> None:
+        """Try nothing twice from now on: what cannot be done at once fails."""
+        if self._opened is not None:
+            self._flushes.hurry()
 
     def close(self) -> None:
-        """Wake waiters, let flushes end within ``patience``, and close the backend."""
-        with self._lock:
+        """Wake waiters, let flushes end within ``patience``, and close the backend.
+
+        Raises:
+            QcoreError: What an error of the backend means; it is closed all the same.
+        """
+        with self._closer:
             if self._closing.is_set():
                 return
             self._closing.set()
-        self.backend.interrupt()
-        deadline = self._monotonic() + self._patience
-        for lane in list(self._lanes.values()):
-            lane.finish(max(0.0, deadline - self._monotonic()))
-        self.backend.close()
-
-    def _lane(
-        self,
-        name: str,
-        queue: str,
-        flush: Callable[[Sequence[Any], Flush], Sequence[Any]],
-        weight: Callable[[Any], int] = lambda _: 1,
-        orphaned: Callable[[Sequence[Any]], None] | None = None,
-    ) -> Lane[Any, Any]:
-        self.check_open()
-        lane = self._lanes.get((name, queue))
-        if lane is None:
-            numbered = self._numbered(name, flush)
-            fresh = Lane[Any, Any](numbered, self.capabilities.limits.batch, weight, orphaned)
-            with self._lock:
-                lane = self._lanes.setdefault((name, queue), fresh)
-        return lane
-
-    def _numbered(
-        self, name: str, flush: Callable[[Sequence[Any], Flush], Sequence[Any]]
-    ) -> Callable[[Sequence[Any]], Sequence[Any]]:
-        """``flush`` with a number for each batch, sent again when its reply is lost."""
-        numbers = itertools.count(1)
-        replay = "replay" in self.capabilities
-
-        def send(items: Sequence[Any]) -> Sequence[Any]:
-            number = Flush(name, next(numbers))
-
-            def perform(step: Send | Pause) -> Any:
-                if isinstance(step, Pause):
-                    return self._rest(step.seconds)
-                return self._tried(name, flush, items, number)
-
-            return run(committing(self._patience, self._monotonic, replay=replay), perform)
-
-        return send
-
-    def _tried(
-        self,
-        name: str,
-        flush: Callable[[Sequence[Any], Flush], Sequence[Any]],
-        items: Sequence[Any],
-        number: Flush,
-    ) -> Sequence[Any]:
-        try:
-            results = flush(items, number)
-        except Exception as error:
-            doing = f"{name.partition('.')[0]} jobs"
-            raise explained(error, self.backend.classify, doing) from error
-        if self._away:
-            self._away = False
-            self._log.info(BROKER_BACK)
-        return results
-
-    def _rest(self, seconds: float) -> bool:
-        if not self._away:
-            self._away = True
-            self._log.warning(BROKER_LOST)
-        return not self._closing.wait(seconds)
+        self.hurry()
+        self.interrupt()
+        with explaining(self.backend.classify, "close the connection"):
+            if self._opened is not None:
+                self._flushes.finish(LANES)
+            self.backend.close()
