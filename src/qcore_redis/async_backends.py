@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from qcore.backend import (
@@ -22,7 +22,7 @@ from qcore.backend import (
 from qcore.capabilities import Capabilities
 from qcore.sansio import Program, arun
 from qcore.states import State
-from qcore_redis.backends import FULL_POLL, PROBED, Used
+from qcore_redis.backends import ENDED_WITHIN, FULL_POLL, PROBED, Used
 from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
 from qcore_redis.ports.aio import AsyncPort
 from qcore_redis.probe import judged, probing
@@ -32,6 +32,9 @@ __all__ = ["AsyncStoredBackend"]
 
 N = TypeVar("N")
 T = TypeVar("T")
+
+OWED_FOR = 0.1
+"""Seconds after a wait in which a take must follow, before its signal is passed on."""
 
 
 class AsyncStoredBackend:
@@ -43,7 +46,8 @@ class AsyncStoredBackend:
         self._best = best
         self._used = Used()
         self._closed = False
-        self._chores: set[asyncio.Task[Any]] = set()
+        self._sleeps: set[asyncio.Task[None]] = set()
+        self._owed: dict[str, asyncio.TimerHandle] = {}
 
     async def _run(self, program: Program[Words, T]) -> T:
         return await arun(program, self._port.execute)
@@ -63,7 +67,11 @@ class AsyncStoredBackend:
         if self._closed:
             return
         self._closed = True
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        self._port.interrupt()
+        if self._sleeps:
+            await asyncio.wait(self._sleeps, timeout=ENDED_WITHIN)
+        for alarm in self._owed.values():
+            alarm.cancel()
         # Where the server is away, others sweep what was claimed, and answers expire.
         with contextlib.suppress(NotSent, SocketLost, Refused):
             for queue, lanes in self._used.items():
@@ -80,6 +88,8 @@ class AsyncStoredBackend:
     async def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
         """Take jobs."""
         self._used.note(queue, flush)
+        if owed := self._owed.pop(queue, None):
+            owed.cancel()
         return await self._run(self._programs.take(queue, request, flush))
 
     async def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
@@ -89,30 +99,62 @@ class AsyncStoredBackend:
 
     async def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Sleep on the server; on a full one that refuses, look again soon."""
+        alarm = self._port.alarm()
+        sleep = self._start(self._sleep(queues, timeout, alarm))
+        try:
+            await asyncio.shield(sleep)
+        except asyncio.CancelledError:
+            # It ends by itself: what a connection is given that is gone would be nobody's.
+            self._port.ring(alarm)
+            raise
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._sleeps.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._sleeps.discard(task)
+        if not task.cancelled():
+            # Whoever waited may have been cancelled, and asks for no error.
+            task.exception()
+
+    async def _sleep(
+        self, queues: Sequence[str], timeout: float, alarm: asyncio.Future[None]
+    ) -> None:
         commands = [self._programs.wait_words(queue, timeout) for queue in queues]
         interrupted = True
         try:
-            interrupted = await self._port.wait(commands, timeout)
+            interrupted = await self._port.wait(commands, timeout, alarm)
         except Refused as error:
             interrupted = False
             if not is_full(error):
                 raise
-            await self._port.pause(min(timeout, FULL_POLL))
+            await self._port.pause(min(timeout, FULL_POLL), alarm)
         finally:
             if interrupted:
-                self._give_up(queues)
+                await self._give_up(queues)
+            else:
+                self._owe(queues)
 
-    def _give_up(self, queues: Sequence[str]) -> None:
-        """Pass on a signal that may have come: perhaps nobody here will look any more."""
+    def _owe(self, queues: Sequence[str]) -> None:
+        """Expect a take: if whoever waited is cancelled before it, the signal is passed on."""
         for queue in queues:
-            chore = asyncio.ensure_future(self._attempt(self._programs.give_up(queue)))
-            self._chores.add(chore)
-            chore.add_done_callback(self._chores.discard)
+            if queue not in self._owed:
+                loop = asyncio.get_running_loop()
+                self._owed[queue] = loop.call_later(OWED_FOR, self._overdue, queue)
 
-    async def _attempt(self, program: Program[Words, Any]) -> None:
+    def _overdue(self, queue: str) -> None:
+        del self._owed[queue]
+        _ = self._start(self._give_up([queue]))
+
+    async def _give_up(self, queues: Sequence[str]) -> None:
+        """Pass on a signal that may have come: perhaps nobody here will look any more."""
         # Where the server is away, what was claimed is swept once this connection looks dead.
         with contextlib.suppress(NotSent, SocketLost, Refused):
-            await self._run(program)
+            for queue in queues:
+                await self._run(self._programs.give_up(queue))
 
     async def health(self) -> Mapping[str, Any]:
         """How long one exchange takes."""

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from qcore.backend import (
@@ -28,13 +28,16 @@ from qcore_redis.ports.sync import SyncPort
 from qcore_redis.probe import judged, probing
 from qcore_redis.programs import StoredPrograms, Words
 
-__all__ = ["FULL_POLL", "PROBED", "StoredBackend", "Used"]
+__all__ = ["ENDED_WITHIN", "FULL_POLL", "PROBED", "StoredBackend", "Used"]
 
 N = TypeVar("N")
 T = TypeVar("T")
 
 FULL_POLL = 0.1
 """Seconds between looks while a full server refuses to let us sleep on it."""
+
+ENDED_WITHIN = 3.0
+"""Seconds that closing gives the waits under way: more than the longest of them takes."""
 
 PROBED = ("blmove", "bzpopmin", "evalsha")
 
@@ -52,6 +55,38 @@ class Used:
         return [(queue, sorted(lanes)) for queue, lanes in self._lanes.items()]
 
 
+class Waits:
+    """The waits that are under way, so that what they may be given is put back after the last."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._over = False
+
+    @contextlib.contextmanager
+    def one(self) -> Generator[bool]:
+        """For the time of one wait; says whether it may begin."""
+        with self._changed:
+            may_begin = not self._over
+            self._count += may_begin
+        try:
+            yield may_begin
+        finally:
+            with self._changed:
+                self._count -= may_begin
+                self._changed.notify_all()
+
+    def end(self, interrupt: Callable[[], None]) -> None:
+        """Let no other begin, and return when all have ended, or after a while."""
+        deadline = time.monotonic() + ENDED_WITHIN
+        with self._changed:
+            self._over = True
+            while self._count and time.monotonic() < deadline:
+                # One may have gone to sleep since the last time.
+                interrupt()
+                self._changed.wait(0.05)
+
+
 class StoredBackend:
     """A connection that stores, for callers that block."""
 
@@ -60,6 +95,7 @@ class StoredBackend:
         self._port = port
         self._best = best
         self._used = Used()
+        self._waits = Waits()
         self._closed = threading.Event()
 
     def _run(self, program: Program[Words, T]) -> T:
@@ -80,6 +116,7 @@ class StoredBackend:
         if self._closed.is_set():
             return
         self._closed.set()
+        self._waits.end(self._port.interrupt)
         # Where the server is away, others sweep what was claimed, and answers expire.
         with contextlib.suppress(NotSent, SocketLost, Refused):
             for queue, lanes in self._used.items():
@@ -103,6 +140,11 @@ class StoredBackend:
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Sleep on the server; on a full one that refuses, look again soon."""
+        with self._waits.one() as may_begin:
+            if may_begin:
+                self._sleep(queues, timeout)
+
+    def _sleep(self, queues: Sequence[str], timeout: float) -> None:
         commands = [self._programs.wait_words(queue, timeout) for queue in queues]
         interrupted = True
         try:

@@ -130,14 +130,12 @@ class StoredPrograms:
                 reply = yield from self._call("take", queue, args, flush)
         return _taken(reply)
 
-    def sweep(
-        self, queue: str, owners: Sequence[str], *, only_dead: bool = True
-    ) -> Program[Words, int]:
+    def sweep(self, queue: str, owners: Sequence[str], whose: str = "dead") -> Program[Words, int]:
         """Give back what lies in the processing lists of these connections."""
         keys = self._declared("sweep", queue, None)
         claims = [self.keys(queue).claim_of(owner) for owner in owners]
         script = load("sweep", self._store)
-        return (yield from evaluate(script, [*keys, *claims], (int(only_dead), *owners)))
+        return (yield from evaluate(script, [*keys, *claims], (whose, *owners)))
 
     def settle(
         self, queue: str, steps: Sequence[Settle], flush: Flush
@@ -164,12 +162,12 @@ class StoredPrograms:
         """Undo a wait whose signal may have come: nobody of this connection will look."""
         if self._store == "stream":
             return self._call("bell", queue, ())
-        return self.sweep(queue, [self._owner], only_dead=False)
+        return self.sweep(queue, [self._owner], "given_up")
 
     def leave(self, queue: str, lanes: Sequence[str]) -> Program[Words, None]:
         """Remove what this connection keeps of its own in a queue."""
         if self._store == "list":
-            yield from self.sweep(queue, [self._owner], only_dead=False)
+            yield from self.sweep(queue, [self._owner], "left")
         if lanes:
             yield ("DEL", *(self.keys(queue).flush(lane) for lane in lanes))
 

@@ -58,7 +58,8 @@ class AsyncPort:
             **connection_options(setup),
         )
         self._sleepers: list[_Sleeper] = []
-        self._interrupted: set[asyncio.Future[None]] = set()
+        self._alarms: set[asyncio.Future[None]] = set()
+        self._closed = False
 
     async def execute(self, words: Words) -> Any:
         """Send one command, once, and return its bare reply.
@@ -99,6 +100,8 @@ class AsyncPort:
             raise
         finally:
             await self._pool.release(connection)
+            if self._closed:
+                await connection.disconnect(nowait=True)
 
     async def own_connection(self) -> Any:
         """A connection outside the pool, connected; whoever asked for it ends it.
@@ -130,15 +133,29 @@ class AsyncPort:
             self._pool.connection_kwargs["path"] = await asyncio.to_thread(self._locator.locate)
             self._located = True
 
-    async def wait(self, commands: Sequence[Words], timeout: float) -> bool:
+    def alarm(self) -> asyncio.Future[None]:
+        """What ends one ``wait`` or ``pause`` when it rings; ``interrupt`` rings all."""
+        alarm = asyncio.get_running_loop().create_future()
+        self._alarms.add(alarm)
+        alarm.add_done_callback(self._alarms.discard)
+        return alarm
+
+    def ring(self, alarm: asyncio.Future[None]) -> None:
+        """Make the ``wait`` or ``pause`` with this alarm return soon."""
+        if not alarm.done():
+            alarm.set_result(None)
+
+    async def wait(
+        self, commands: Sequence[Words], timeout: float, alarm: asyncio.Future[None]
+    ) -> bool:
         """Send blocking commands, each on a connection of its own, until one is answered.
 
-        Ends when one was answered, when ``timeout`` seconds are over, or on ``interrupt``. By
+        Ends when one was answered, when ``timeout`` seconds are over, or when the alarm rings. By
         then none is under way: those without an answer were ended. When cancelled, connections
         with an answer outstanding are dropped.
 
         Returns:
-            Whether it was interrupted; an answer may have come all the same.
+            Whether the alarm rang; an answer may have come all the same.
 
         Raises:
             NotSent: As ``execute``.
@@ -150,34 +167,25 @@ class AsyncPort:
             for words in commands:
                 sleepers.append(sleeper := await self._sleeper())
                 await sleeper.send(words)
-            interrupted = await self._first_of([sleeper.answer for sleeper in sleepers], timeout)
+            rang = await _first_of([sleeper.answer for sleeper in sleepers], timeout, alarm)
             for sleeper in sleepers:
                 await self._end(sleeper)
         except EXCHANGE_ERRORS as error:
             raise translated(error) from error
         finally:
+            self._alarms.discard(alarm)
             for sleeper in sleepers:
-                if sleeper.reusable:
+                if sleeper.reusable and not self._closed:
                     self._sleepers.append(sleeper)
                 else:
                     await sleeper.drop()
-        return interrupted
+        return rang
 
-    async def pause(self, seconds: float) -> None:
-        """Sleep without asking the server anything; ``interrupt`` ends it."""
-        await self._first_of([], seconds)
-
-    async def _first_of(self, answers: Sequence[asyncio.Future[Any]], timeout: float) -> bool:
-        woken = asyncio.get_running_loop().create_future()
-        self._interrupted.add(woken)
-        try:
-            await asyncio.wait(
-                [*answers, woken], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
-            return woken.done()
-        finally:
-            self._interrupted.discard(woken)
-            woken.cancel()
+    async def pause(self, seconds: float, alarm: asyncio.Future[None]) -> None:
+        """Sleep without asking the server anything, until the alarm rings."""
+        self._alarms.add(alarm)
+        await _first_of([], seconds, alarm)
+        self._alarms.discard(alarm)
 
     async def _sleeper(self) -> _Sleeper:
         if self._sleepers:
@@ -199,12 +207,12 @@ class AsyncPort:
 
     def interrupt(self) -> None:
         """Make every ``wait`` and ``pause`` under way return soon."""
-        for woken in self._interrupted:
-            if not woken.done():
-                woken.set_result(None)
+        for alarm in list(self._alarms):
+            self.ring(alarm)
 
     async def close(self) -> None:
         """Close every connection."""
+        self._closed = True
         self.interrupt()
         idle, self._sleepers = self._sleepers, []
         for sleeper in idle:
@@ -217,6 +225,14 @@ class AsyncPort:
         """A client over the same pool, if ``kind`` is its class."""
         client = redis.Redis(connection_pool=self._pool)
         return client if isinstance(client, kind) else None
+
+
+async def _first_of(
+    answers: Sequence[asyncio.Future[Any]], timeout: float, alarm: asyncio.Future[None]
+) -> bool:
+    """Sleep until something is there or ``timeout`` is over; whether the alarm rang."""
+    await asyncio.wait([*answers, alarm], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    return alarm.done()
 
 
 async def _introduce(connection: Any, words: Words) -> None:

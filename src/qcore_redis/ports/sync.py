@@ -61,6 +61,7 @@ class SyncPort:
         self._sleepers: list[Sleeper] = []
         self._alarms: set[Alarm] = set()
         self._lock = threading.Lock()
+        self._closed = False
 
     def execute(self, words: Words) -> Any:
         """Send one command, once, and return its bare reply.
@@ -99,6 +100,8 @@ class SyncPort:
             raise
         finally:
             self._pool.release(connection)
+            if self._closed:
+                connection.disconnect()
 
     def own_connection(self) -> Any:
         """A connection outside the pool, connected; whoever asked for it ends it.
@@ -194,12 +197,11 @@ class SyncPort:
 
     def _put_back(self, sleepers: Sequence[Sleeper]) -> None:
         with self._lock:
-            for sleeper in sleepers:
-                self._alarms.discard(sleeper.alarm)
-                if sleeper.reusable:
-                    self._sleepers.append(sleeper)
+            kept = [] if self._closed else [one for one in sleepers if one.reusable]
+            self._alarms.difference_update(sleeper.alarm for sleeper in sleepers)
+            self._sleepers.extend(kept)
         for sleeper in sleepers:
-            if not sleeper.reusable:
+            if sleeper not in kept:
                 sleeper.close()
 
     def interrupt(self) -> None:
@@ -212,6 +214,7 @@ class SyncPort:
         """Close every socket."""
         self.interrupt()
         with self._lock:
+            self._closed = True
             idle, self._sleepers = self._sleepers, []
         for sleeper in idle:
             sleeper.close()

@@ -19,7 +19,7 @@ redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 local told = first_answer(number)
 if told then return told end
 
-local done, ended, acked, noted = {}, {}, {}, {}
+local done, ended, acked, released, noted = {}, {}, {}, {}, {}
 local must_ring = false
 local verbs = {}
 
@@ -29,7 +29,7 @@ function verbs.ack(job)
 end
 
 function verbs.release(job)
-  store.requeue(job)
+  released[#released + 1] = job
   must_ring = true
 end
 
@@ -72,6 +72,8 @@ end
 for at = FIXED + 1, #ARGV, FIELDS do
   done[#done + 1] = step(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3])
 end
+-- Each goes before all others, so that they come back in the order of their steps.
+for i = #released, 1, -1 do store.requeue(released[i]) end
 call_many({'SREM', key.started}, ended)
 store.forget(acked)
 call_many({'HDEL', key.notes}, noted)

@@ -2,7 +2,8 @@
 -- Works at full memory. Only the list adapter has such lists.
 --
 -- KEYS: waiters lapsed {lines} then the processing list of each owner
--- ARGV: only_dead, then the owners in the order of their keys
+-- ARGV: whose, then the owners in the order of their keys. Whose lists: dead, of those who are not
+--       alive; given_up, of one who lives on and may wait again; left, of one who will not.
 -- Returns how many jobs were given back.
 --- include: common
 --- include: store
@@ -23,9 +24,9 @@ end
 for i = 2, #ARGV do
   local owner, claim = ARGV[i], KEYS[UNIQUE_KEYS + i - 2]
   local alive_until = tonumber(redis.call('ZSCORE', key.waiters, owner) or 0)
-  if ARGV[1] == '0' then
+  if ARGV[1] ~= 'dead' then
     moved = moved + store.unclaim(claim)
-    forget(owner)
+    if ARGV[1] == 'left' then forget(owner) end
   elseif alive_until <= now then
     moved = moved + store.unclaim(claim)
     redis.call('HSETNX', key.lapsed, owner, now)
