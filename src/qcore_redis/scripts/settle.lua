@@ -19,7 +19,8 @@ redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 local told = first_answer(number)
 if told then return told end
 
-local done, ended, acked, released, noted = {}, {}, {}, {}, {}
+local done, ended, acked, noted = {}, {}, {}, {}
+local released, given_back = {}, {}
 local must_ring = false
 local verbs = {}
 
@@ -55,13 +56,19 @@ end
 
 local function step(token, verb, millis, note)
   local ends = tonumber(redis.call('ZSCORE', key.leased, token) or 0)
-  local job = ends > now and parse_token(token)
+  local job = ends > now and not given_back[token] and parse_token(token)
   if not job then return '0' end
   local finish = verbs[verb]
   if finish then
     finish(job, millis, note)
-    -- Gone at once, so that a second step for the same delivery finds nothing.
-    redis.call('ZREM', key.leased, token)
+    -- A second step for the same delivery must find nothing. What is released has no other place
+    -- yet, so its lease is removed only after it got one.
+    if verb == 'release' then
+      given_back[token] = true
+      released[#released].token = token
+    else
+      redis.call('ZREM', key.leased, token)
+    end
     if job.mark == 'p' then ended[#ended + 1] = token end
   else
     go_on(token, job, verb, millis)
@@ -73,7 +80,10 @@ for at = FIXED + 1, #ARGV, FIELDS do
   done[#done + 1] = step(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3])
 end
 -- Each goes before all others, so that they come back in the order of their steps.
-for i = #released, 1, -1 do store.requeue(released[i]) end
+for i = #released, 1, -1 do
+  store.requeue(released[i])
+  redis.call('ZREM', key.leased, released[i].token)
+end
 call_many({'SREM', key.started}, ended)
 store.forget(acked)
 call_many({'HDEL', key.notes}, noted)
