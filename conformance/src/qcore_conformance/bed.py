@@ -9,7 +9,10 @@ that a test opened is closed at its end.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +22,7 @@ import qcore
 from .addresses import Address
 from .colours import Colour, LoopThread, connected
 from .harness import Harness
+from .measuring import percentile
 from .outcomes import NotRun
 from .processes import ScriptProcess
 from .proxy import CountingProxy
@@ -111,6 +115,12 @@ class Bed:
         """Seconds of a lease that is short enough to be waited for."""
         return max(self.capabilities.limits.lease_min, scaled(0.5))
 
+    @property
+    def poll(self) -> float:
+        """Seconds between two looks of an adapter that polls, as it declares; 0 if it is woken."""
+        polled = re.fullmatch(r"polled\((.+)\)", str(self.capabilities.value("wake")))
+        return float(polled[1]) if polled else 0.0
+
     def many(self, count: int, least: int = 10) -> int:
         """A large count, made smaller or larger by the one knob of the run."""
         return max(least, round(count * self._scale))
@@ -131,6 +141,19 @@ class Bed:
     def until(self, condition: Callable[[], T], what: str, within: float = 10.0) -> T:
         """Wait for a condition that must come true."""
         return wait_until(condition, within=within, what=what)
+
+    def start(self, function: Callable[[], T]) -> Future[T]:
+        """Call a function in a thread of its own; the future has what came of it."""
+        future: Future[T] = Future()
+
+        def act() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001  (whoever asks for the result gets it)
+                future.set_exception(error)
+
+        threading.Thread(target=act, daemon=True).start()
+        return future
 
     def worker(
         self, script: Path, *, url: str | None = None, name: str = "w1", **env: str
@@ -183,6 +206,11 @@ class Bed:
     def figure(self, what: str, value: float, unit: str) -> None:
         """Note something measured, for the report."""
         self.figures.append((what, value, unit))
+
+    def spread(self, what: str, seconds: Sequence[float]) -> None:
+        """Note the median and the 99th percentile of measured times, in milliseconds."""
+        for name, part in (("median", 0.5), ("p99", 0.99)):
+            self.figure(f"{what}, {name}", round(percentile(seconds, part) * 1000, 3), "ms")
 
     def close(self) -> None:
         """Close all that the test opened, last first."""

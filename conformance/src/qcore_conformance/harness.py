@@ -33,6 +33,8 @@ class Harness:
             to vary may differ.
         waivers: A file of waived invariants, each with a reason; they run all the same, strictly.
         slack: Seconds that a "not before" or "not after" may be off by.
+        socket_timeout: Seconds after which the client gives up a socket that keeps silent; 0 if
+            it has none.
     """
 
     scheme: str = ""
@@ -40,6 +42,7 @@ class Harness:
     reference: bool = True
     waivers: str | Path | None = None
     slack: float = 0.25
+    socket_timeout: float = 0.0
 
     def start(self) -> None:
         """Bring up what the adapter needs; called once."""
@@ -54,6 +57,20 @@ class Harness:
     def leftovers(self, namespace: str) -> Sequence[str] | None:
         """What is still stored for a namespace, by name; ``None`` if that cannot be told."""
         del namespace
+        return None
+
+    def stored_bytes(self, namespace: str) -> int | None:
+        """How much memory or disk a namespace takes; ``None`` if that cannot be told."""
+        del namespace
+        return None
+
+    def descriptors(self, callers: int) -> int | None:
+        """The most files and sockets of one connection; ``None`` if nothing is promised.
+
+        Args:
+            callers: How many threads or tasks use it at once.
+        """
+        del callers
         return None
 
     def plant(self, namespace: str, queue: str, raw: bytes) -> bool:

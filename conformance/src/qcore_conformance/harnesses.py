@@ -33,6 +33,11 @@ class MemoryHarness(UrlHarness):
         """A store that the connections of this process share."""
         return f"memory://conformance?namespace={namespace}&{_LEASE}"
 
+    def descriptors(self, callers: int) -> int | None:
+        """None at all."""
+        del callers
+        return 0
+
 
 class RedisHarness(UrlHarness):
     """A Redis adapter, on the server that the URL names.
@@ -40,6 +45,8 @@ class RedisHarness(UrlHarness):
     Faults that break a server are tried on servers that the suite starts itself, of the same kind
     as an embedded one; a server that somebody else runs is never touched.
     """
+
+    socket_timeout = 7.0
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -77,6 +84,19 @@ class RedisHarness(UrlHarness):
             keys = client.call("KEYS", f"qc:{{{namespace}/*")
         listed = keys if isinstance(keys, list) else []
         return [key.decode() for key in listed if isinstance(key, bytes)]
+
+    def stored_bytes(self, namespace: str) -> int | None:
+        """What the keys of a namespace take, by the server's own account."""
+        keys = self.leftovers(namespace)
+        if keys is None:
+            return None
+        with self._client() as client:
+            sizes = [client.call("MEMORY", "USAGE", key, "SAMPLES", 0) for key in keys]
+        return sum(size for size in sizes if isinstance(size, int))
+
+    def descriptors(self, callers: int) -> int | None:
+        """A socket for commands and one with its alarm for waiting, each; the server's locks."""
+        return 4 + 4 * callers
 
     def plant(self, namespace: str, queue: str, raw: bytes) -> bool:
         """Store or publish a job whose envelope is ``raw``, in the form of the data model."""

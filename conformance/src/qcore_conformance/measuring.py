@@ -1,0 +1,42 @@
+"""What a process takes of its machine, and how measured times are summed up."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .outcomes import NotRun
+
+__all__ = ["open_descriptors", "percentile", "resident_bytes"]
+
+_DESCRIPTORS = Path("/dev/fd")
+_MEMORY = Path("/proc/self/statm")
+
+
+def open_descriptors() -> int:
+    """How many files and sockets this process has open.
+
+    Raises:
+        NotRun: If the system does not tell.
+    """
+    if not _DESCRIPTORS.is_dir():
+        raise NotRun("this system does not list the open files of a process")
+    return len(os.listdir(_DESCRIPTORS)) - 1  # noqa: PTH208  (one is the listing itself)
+
+
+def resident_bytes() -> int:
+    """How much memory this process holds.
+
+    Raises:
+        NotRun: If the system does not tell.
+    """
+    if not _MEMORY.exists():
+        raise NotRun("this system does not tell how much memory a process holds")
+    return int(_MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def percentile(samples: Sequence[float], part: float) -> float:
+    """The least sample that is not below this part of all, such as 0.99."""
+    return sorted(samples)[max(0, math.ceil(part * len(samples)) - 1)]
