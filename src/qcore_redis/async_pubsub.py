@@ -73,8 +73,7 @@ class AsyncPubSubBackend:
             subscription = await self._listening(line)
             payloads = subscription.receive(request.limit)
             if subscription.broken and not payloads:
-                await self._drop(line, subscription)
-                raise NotSent(f"the subscription broke: {subscription.broken}")
+                subscription = await self._again(line, subscription)
         return taken(payloads, more=subscription.pending)
 
     async def subscribe(self, queue: str) -> None:
@@ -101,6 +100,13 @@ class AsyncPubSubBackend:
         if self._closed:
             await subscription.close()
         return subscription
+
+    async def _again(self, line: _Line, broken: AsyncSubscription) -> AsyncSubscription:
+        """Listen again at once; where that would be a loop, leave it to the back-off above."""
+        await self._drop(line, broken)
+        if broken.pulse.is_young():
+            raise NotSent(f"the subscription broke: {broken.broken}")
+        return await self._listening(line)
 
     async def _drop(self, line: _Line, subscription: AsyncSubscription) -> None:
         line.lost(subscription.broken)

@@ -2,7 +2,7 @@
 
 ``take`` subscribes when nobody listened before, so that the first one finds nothing; call
 ``subscribe`` before others enqueue. It hands over what has arrived and leaves the rest in the
-socket. A broken subscription is ``NotSent`` once, and made again by the next ``take``.
+socket. A broken subscription is made again by the next ``take``, and ``NotSent`` if that fails.
 """
 
 from __future__ import annotations
@@ -76,8 +76,7 @@ class PubSubBackend:
             subscription = self._listening(line)
             payloads = subscription.receive(request.limit)
             if subscription.broken and not payloads:
-                self._drop(line, subscription)
-                raise NotSent(f"the subscription broke: {subscription.broken}")
+                subscription = self._again(line, subscription)
         return taken(payloads, more=subscription.pending)
 
     def subscribe(self, queue: str) -> None:
@@ -104,6 +103,13 @@ class PubSubBackend:
         if self._closed.is_set():
             subscription.close()
         return subscription
+
+    def _again(self, line: _Line, broken: Subscription) -> Subscription:
+        """Listen again at once; where that would be a loop, leave it to the back-off above."""
+        self._drop(line, broken)
+        if broken.pulse.is_young():
+            raise NotSent(f"the subscription broke: {broken.broken}")
+        return self._listening(line)
 
     def _drop(self, line: _Line, subscription: Subscription) -> None:
         line.lost(subscription.broken)

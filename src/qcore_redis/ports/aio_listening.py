@@ -88,6 +88,7 @@ class AsyncSubscription:
     """One channel that is listened to; see ``listening.Subscription``.
 
     Attributes:
+        pulse: How long it lives and is silent.
         pending: Whether the last ``receive`` may have left something that no socket shows.
         broken: Why nothing will ever come again; empty while it works.
         sleeping: The alarms of those who sleep on it.
@@ -99,7 +100,7 @@ class AsyncSubscription:
         self._source: asyncio.StreamReader = connection._reader  # noqa: SLF001  (no other way to it)
         self._sink: asyncio.StreamWriter = connection._writer  # noqa: SLF001  (no other way to it)
         self._inbox = Inbox()
-        self._pulse = pulse
+        self.pulse = pulse
         self.pending = False
         self.broken = ""
         self.sleeping: set[asyncio.Future[None]] = set()
@@ -137,11 +138,11 @@ class AsyncSubscription:
     def _read(self) -> bool:
         """Take over what was read ahead; ``False`` if that is nothing."""
         if not self.reading.done():
-            if self._pulse.should_ask():
+            if self.pulse.should_ask():
                 self._sink.write(PING)
             return False
         self._inbox.feed(self.reading.result())
-        self._pulse.heard()
+        self.pulse.heard()
         self.reading = asyncio.ensure_future(self._source.read(CHUNK))
         return True
 

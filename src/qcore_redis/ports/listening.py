@@ -102,6 +102,7 @@ class Subscription:
     """One channel that is listened to.
 
     Attributes:
+        pulse: How long it lives and is silent.
         pending: Whether the last ``receive`` may have left something that no socket shows.
         broken: Why nothing will ever come again; empty while it works.
         sleeping: The alarms of those who sleep on it.
@@ -111,7 +112,7 @@ class Subscription:
         self._connection = connection
         self._socket: socket.socket = connection._sock  # noqa: SLF001  (no other way to the socket)
         self._inbox = Inbox()
-        self._pulse = pulse
+        self.pulse = pulse
         self._lock = threading.Lock()
         self.pending = False
         self.broken = ""
@@ -153,11 +154,11 @@ class Subscription:
         try:
             data = self._socket.recv(CHUNK)
         except _NOTHING_YET:
-            if self._pulse.should_ask():
+            if self.pulse.should_ask():
                 self._socket.sendall(PING)
             return False
         self._inbox.feed(data)
-        self._pulse.heard()
+        self.pulse.heard()
         return True
 
     def fileno(self) -> int:

@@ -22,6 +22,8 @@ PING = b"*1\r\n$4\r\nPING\r\n"
 
 _PARTIAL: Any = object()
 _QUESTIONS = 2
+_YOUTH = 0.05
+"""Seconds."""
 
 
 class Inbox:
@@ -85,8 +87,12 @@ class Pulse:
     def __init__(self, patience: float, monotonic: Callable[[], float]) -> None:
         self._patience = patience
         self._monotonic = monotonic
-        self._since = monotonic()
+        self._born = self._since = monotonic()
         self._asked = 0
+
+    def is_young(self) -> bool:
+        """Whether the link was made just now: one that breaks so soon may do so again."""
+        return self._monotonic() - self._born < _YOUTH
 
     def heard(self) -> None:
         """Something came."""

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import cast
 
 import attrs
 
 import qcore
+from qcore_conformance.servers import Server
 from qcore_conformance.waiting import wait_until
 from qcore_redis.keys import channel
 from tests.integration.actors import Hand, Line
 from tests.integration.async_actors import AsyncLine
-from tests.integration.stage import Stage, as_bytes
+from tests.integration.stage import Place, Stage, as_bytes
 
-__all__ = ["Audience", "bodies", "collect"]
+__all__ = ["Audience", "bodies", "collect", "play"]
+
+
+def play(place: Place, server: Server) -> Iterator[Stage]:
+    """A stage that is closed at the end."""
+    stage = Stage(place, server)
+    try:
+        yield stage
+    finally:
+        stage.close()
 
 
 @attrs.frozen
@@ -81,7 +93,9 @@ class Audience:
         found: list[bytes] = []
 
         def counted() -> bool:
-            found.extend(bodies(self.ear.reserve_many(100, timeout=0.02)))
+            # Whoever looks for a moment may do so while nobody listens.
+            with suppress(qcore.Unavailable):
+                found.extend(bodies(self.ear.reserve_many(100, timeout=0.02)))
             return self.gaps >= gaps
 
         wait_until(counted, within=10.0, what=f"{gaps} gaps are counted")

@@ -7,18 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from qcore_conformance.servers import Binary, Server
+from tests.integration.pubsub.audience import play
 from tests.integration.stage import COLOURS, EDGES, Place, Stage
 
 PLACES = [Place("redis+pubsub", colour, binary) for binary in EDGES for colour in COLOURS]
-
-
-def play(place: Place, server: Server) -> Iterator[Stage]:
-    """A stage that is closed at the end."""
-    stage = Stage(place, server)
-    try:
-        yield stage
-    finally:
-        stage.close()
 
 
 @pytest.fixture(params=PLACES, ids=str)

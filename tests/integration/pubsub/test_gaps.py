@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -239,3 +240,34 @@ def test_a_publisher_waits_for_its_server_with_patience(own_stage: Stage) -> Non
     assert 0.2 <= time.monotonic() - began < 5.0
     own_stage.server.start()
     assert line.enqueue(b"x").receivers == 0
+
+
+def test_a_loss_in_between_does_not_fail_who_only_looks(stage: Stage, proxy: CountingProxy) -> None:
+    """A server that is there is no error: the next look listens again by itself."""
+    audience = through(proxy, stage)
+    time.sleep(0.1)
+    proxy.cut()
+
+    def noticed() -> bool:
+        assert audience.ear.reserve(0) is None
+        return audience.gaps == 1
+
+    wait_until(noticed, within=5.0, what="a gap is counted")
+
+
+def test_a_listener_that_is_thrown_out_each_time_does_not_storm_the_server(
+    stage: Stage, proxy: CountingProxy
+) -> None:
+    """It comes back a few dozen times a second at most."""
+    audience = through(proxy, stage)
+    began = time.monotonic()
+
+    def thrown_out() -> bool:
+        proxy.cut()
+        with suppress(qcore.Unavailable):
+            audience.ear.reserve(0.01)
+        return time.monotonic() - began > 0.5
+
+    wait_until(thrown_out, within=5.0, what="half a second is over")
+
+    assert 1 <= audience.gaps <= 40

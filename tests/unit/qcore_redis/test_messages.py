@@ -122,6 +122,18 @@ def test_a_silent_link_is_asked_twice_and_then_given_up() -> None:
         pulse.should_ask()
 
 
+def test_a_link_is_young_only_at_first() -> None:
+    """One that breaks while it is young is not made again in a tight loop."""
+    watch = Watch()
+    pulse = Pulse(10.0, watch)
+    assert pulse.is_young()
+
+    watch.now = 0.1
+    assert not pulse.is_young()
+    pulse.heard()
+    assert not pulse.is_young()
+
+
 def test_whatever_is_heard_proves_that_the_link_lives() -> None:
     """An answer resets the clock, and the next silence is asked again."""
     watch = Watch()
