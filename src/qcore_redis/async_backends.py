@@ -123,7 +123,8 @@ class AsyncStoredBackend:
     async def _sleep(
         self, queues: Sequence[str], timeout: float, alarm: asyncio.Future[None]
     ) -> None:
-        commands = [self._programs.wait_words(queue, timeout) for queue in queues]
+        longer = self._port.may_unblock
+        commands = [self._programs.wait_words(queue, timeout, longer=longer) for queue in queues]
         interrupted = True
         try:
             interrupted = await self._port.wait(commands, timeout, alarm)

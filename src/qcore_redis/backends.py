@@ -145,7 +145,8 @@ class StoredBackend:
                 self._sleep(queues, timeout)
 
     def _sleep(self, queues: Sequence[str], timeout: float) -> None:
-        commands = [self._programs.wait_words(queue, timeout) for queue in queues]
+        longer = self._port.may_unblock
+        commands = [self._programs.wait_words(queue, timeout, longer=longer) for queue in queues]
         interrupted = True
         try:
             interrupted = self._port.wait(commands, timeout)

@@ -32,7 +32,16 @@ _UNAVAILABLE = (
     "UNBLOCKED ",
     "max number of clients",
 )
-_REJECTED = ("NOPERM", "NOAUTH", "WRONGPASS", "NOPROTO", "unknown command", "DENIED")
+_REJECTED = (
+    "NOPERM",
+    "ACL failure",
+    "The user executing the script can't",
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPROTO",
+    "unknown command",
+    "DENIED",
+)
 
 
 def fault_of(error: BaseException) -> Fault | None:

@@ -36,6 +36,7 @@ Words = tuple[Any, ...]
 
 _ANSWER_KEPT_MS = 60_000
 _PAGE = 1000
+_OVERTIME = 0.5
 
 
 def evaluate(script: Script, keys: Sequence[str], args: Sequence[Any]) -> Program[Words, Any]:
@@ -147,10 +148,17 @@ class StoredPrograms:
         reply = yield from self._call("settle", queue, args, flush)
         return [flag == _DONE for flag in reply]
 
-    def wait_words(self, queue: str, timeout: float) -> Words:
-        """The command that sleeps until there may be work; taking nothing for good."""
+    def wait_words(self, queue: str, timeout: float, *, longer: bool = True) -> Words:
+        """The command that sleeps until there may be work; taking nothing for good.
+
+        Args:
+            queue: Where the work is awaited.
+            timeout: Seconds to sleep.
+            longer: Whether the server may go on for a while, since it will be told to stop in
+                time. By itself it ends up to 0.1 seconds late.
+        """
         keys = self.keys(queue)
-        block = round(min(max(timeout, 0.001) + 0.5, LONGEST_BLOCK), 3)
+        block = round(min(max(timeout, 0.001) + (_OVERTIME if longer else 0), LONGEST_BLOCK), 3)
         if self._store == "stream":
             return ("BZPOPMIN", keys.one("bell"), block)
         normal = keys.each_level("ready")[LEVELS.index(0)]

@@ -60,6 +60,7 @@ class AsyncPort:
         self._sleepers: list[_Sleeper] = []
         self._alarms: set[asyncio.Future[None]] = set()
         self._closed = False
+        self.may_unblock = True
 
     async def execute(self, words: Words) -> Any:
         """Send one command, once, and return its bare reply.
@@ -196,13 +197,17 @@ class AsyncPort:
         except BaseException:
             await sleeper.drop()
             raise
+        if sleeper.client_id is None:
+            self.may_unblock = False
         return sleeper
 
     async def _end(self, sleeper: _Sleeper) -> None:
         """Make sure that a sleeper's command is answered, and read the answer."""
-        if not sleeper.answer.done() and sleeper.client_id is not None:
-            with contextlib.suppress(Refused):
+        if not sleeper.answer.done() and self.may_unblock:
+            try:
                 await self.execute(("CLIENT", "UNBLOCK", sleeper.client_id))
+            except Refused:
+                self.may_unblock = False
         await sleeper.finish()
 
     def interrupt(self) -> None:

@@ -62,6 +62,7 @@ class SyncPort:
         self._alarms: set[Alarm] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self.may_unblock = True
 
     def execute(self, words: Words) -> Any:
         """Send one command, once, and return its bare reply.
@@ -184,15 +185,19 @@ class SyncPort:
             except BaseException:
                 sleeper.close()
                 raise
+            if sleeper.client_id is None:
+                self.may_unblock = False
         with self._lock:
             self._alarms.add(sleeper.alarm)
         return sleeper
 
     def _end(self, sleeper: Sleeper) -> None:
         """Make sure that a sleeper's command is answered, and read the answer."""
-        if not sleeper.answered() and sleeper.client_id is not None:
-            with contextlib.suppress(Refused):
+        if not sleeper.answered() and self.may_unblock:
+            try:
                 self.execute(("CLIENT", "UNBLOCK", sleeper.client_id))
+            except Refused:
+                self.may_unblock = False
         sleeper.finish()
 
     def _put_back(self, sleepers: Sequence[Sleeper]) -> None:
