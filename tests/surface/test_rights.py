@@ -14,7 +14,6 @@ LINES = {
     line.split()[2]: line.split()
     for line in re.findall(r"^ACL SETUSER .*$", PAGE.read_text(), re.MULTILINE)
 }
-REFUSED = "ACL failure in script|can't run this command|can't access|NOPERM|no permissions"
 CLIENT_SETINFO = (b"client|setinfo", b"client")
 """How new and old servers call what the client library asks for and can do without."""
 ADAPTERS = ("redis+list", "redis+streams")
@@ -81,7 +80,7 @@ def test_a_producer_enqueues_and_takes_nothing(server: Server, adapter: str) -> 
         assert connection.queue("mail").stats().enqueued == 8
     with (
         connected(server, adapter, "producer") as connection,
-        pytest.raises(qcore.QcoreError, match=REFUSED),
+        pytest.raises(qcore.Rejected),
     ):
         connection.queue("mail").reserve(timeout=0)
 
@@ -122,9 +121,9 @@ def test_an_inspector_looks_and_changes_nothing(server: Server, adapter: str) ->
         assert queue.stats().delayed == len(queue.peek("delayed")) == 1
         assert queue.peek("held") == queue.peek("dead") == []
         assert denied(server) == []
-        with pytest.raises(qcore.QcoreError, match=REFUSED):
+        with pytest.raises(qcore.Rejected):
             queue.enqueue(b"x")
-        with pytest.raises(qcore.QcoreError, match=REFUSED):
+        with pytest.raises(qcore.Rejected):
             queue.purge("ready")
 
 
@@ -133,7 +132,7 @@ def test_no_user_reaches_another_namespace(server: Server, user: str) -> None:
     """A namespace is a wall for the users of a server, not only for names."""
     with connected(server, "redis+streams", user, "blog") as connection:
         queue = connection.queue("mail")
-        with pytest.raises(qcore.QcoreError, match=REFUSED):
+        with pytest.raises(qcore.Rejected):
             queue.enqueue(b"x")
-        with pytest.raises(qcore.QcoreError, match=REFUSED):
+        with pytest.raises(qcore.Rejected):
             queue.stats()
