@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
-import weakref
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from qcore.backend import (
     COMMON_PARAMETERS,
@@ -22,93 +26,69 @@ from qcore.backend import (
     TakeRequest,
 )
 from qcore.bridges import lift_inline
-from qcore.capabilities import Capabilities, Claim
+from qcore.capabilities import Capabilities
+from qcore.errors import InvalidUrl
+from qcore.memory.bells import Bells, Sleeper
+from qcore.memory.promises import PROMISES
 from qcore.memory.store import MemoryQueue
 from qcore.states import State
-from qcore.url import Parameter
+from qcore.url import Parameter, Url
 
 __all__ = ["MemoryAdapter", "MemoryBackend"]
 
 N = TypeVar("N")
 T = TypeVar("T")
 
-_PROMISES = Capabilities(
-    adapter="memory",
-    claims={
-        "delivery": Claim("at_least_once"),
-        "settlement": Claim("explicit"),
-        "durability": Claim("none"),
-        "scope": Claim("process"),
-        "order": Claim("fifo"),
-        "reentry": Claim("head"),
-        "wake": Claim("native"),
-        **{
-            name: Claim(value=True)
-            for name in [
-                "fenced",
-                "lease",
-                "extend",
-                "release",
-                "retry",
-                "dead_letter",
-                "redrive",
-                "attempts",
-                "delay",
-                "priority",
-                "idempotent_id",
-                "dedup",
-                "replay",
-                "stats",
-                "peek",
-                "purge",
-                "thread_safe",
-            ]
-        },
-    },
-    refusals={
-        "receivers": "a queue that stores does not know who listens",
-        "gap": "a queue that stores misses nothing",
-        "take_at_full_memory": "the queue shares its memory with the program",
-    },
-)
+_Line = tuple[str, str]
+"""Namespace and name of a queue."""
 
 
 class _Store:
-    """The queues of one name, and the condition on which consumers wait."""
+    """The queues of one name, and who waits for work in them."""
 
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.queues: dict[tuple[str, str], MemoryQueue] = {}
+    def __init__(self, url: Url) -> None:
+        # Kept, so that the name of a store without one is not given twice.
+        self._url = url
+        # A signal handler may close a consumer while the thread below it is in here.
+        self.lock = threading.RLock()
+        self.queues: dict[_Line, MemoryQueue] = {}
+        self.bells = Bells()
+        self.users: set[str] = set()
 
 
 class MemoryBackend:
     """A connection to a store of this process."""
 
-    def __init__(self, setup: Setup, store: _Store) -> None:
+    def __init__(self, setup: Setup, store: _Store, left: Callable[[_Store], None]) -> None:
         self._store = store
+        self._left = left
         self._owner = setup.owner
         self._clock = setup.clock
         self._params = setup.params
-        self._interrupts = 0
+        store.users.add(setup.owner)
 
     def open(self) -> Capabilities:
         """Say what is promised; there is nothing to reach."""
-        return _PROMISES
+        return PROMISES
 
     def interrupt(self) -> None:
-        """Wake every waiter of the store; those of others go back to sleep."""
-        with self._store.changed:
-            self._interrupts += 1
-            self._store.changed.notify_all()
+        """Wake every waiter of this connection."""
+        with self._store.lock:
+            self._store.bells.ring_all(self)
 
     def close(self) -> None:
-        """Drop the answers kept for replays."""
-        with self._store.changed:
+        """Drop the answers kept for replays, and with the last connection the store."""
+        with self._store.lock:
             for queue in self._store.queues.values():
                 queue.forget_owner(self._owner)
+            self._store.users.discard(self._owner)
+        self._left(self._store)
 
     def enqueue(self, queue: str, jobs: Sequence[Enqueue], flush: Flush) -> Sequence[Enqueued]:
         """Store all jobs."""
+        with self._store.lock:
+            if jobs and self._line(queue) not in self._store.queues:
+                self._store.queues[self._line(queue)] = self._new_queue()
         return self._once(queue, flush, lambda line, now: line.enqueue(jobs, now))
 
     def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
@@ -120,33 +100,61 @@ class MemoryBackend:
         return self._once(queue, flush, lambda line, now: line.settle(steps, now))
 
     def _once(self, queue: str, flush: Flush, act: Callable[[MemoryQueue, float], T]) -> T:
-        with self._store.changed:
-            line, now = self._line(queue), self._clock.time()
-            answer: T = line.once(self._owner, flush, lambda: act(line, now))
-            self._store.changed.notify_all()
+        return self._act(
+            queue, lambda line, now: line.once(self._owner, flush, lambda: act(line, now))
+        )
+
+    def _act(self, queue: str, act: Callable[[MemoryQueue, float], T]) -> T:
+        """Do something with a queue, and wake whom it concerns."""
+        with self._store.lock:
+            now = self._clock.time()
+            line = self._store.queues.get(self._line(queue)) or self._new_queue()
+            answer = act(line, now)
+            if self.sleepers(queue):
+                self._ring(queue, line, now)
             return answer
 
-    def _line(self, queue: str) -> MemoryQueue:
-        key = (str(self._params["namespace"]), queue)
-        if key not in self._store.queues:
-            self._store.queues[key] = MemoryQueue(
-                self._params["crash_limit"],
-                self._params["delivery_cap"],
-                self._params["dedup_window"],
-            )
-        return self._store.queues[key]
+    def sleepers(self, queue: str) -> int:
+        """How many wait for work in a queue, over all connections to the store."""
+        with self._store.lock:
+            return self._store.bells.count(self._line(queue))
+
+    def _ring(self, queue: str, line: MemoryQueue, now: float) -> None:
+        self._store.bells.ring(self._line(queue), line.available(now))
+        due = line.next_due(now)
+        if due is not None:
+            self._store.bells.ring_before(self._line(queue), time.monotonic() + due)
+
+    def _line(self, queue: str) -> _Line:
+        return str(self._params["namespace"]), queue
+
+    def _new_queue(self) -> MemoryQueue:
+        return MemoryQueue(
+            self._params["crash_limit"], self._params["delivery_cap"], self._params["dedup_window"]
+        )
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
-        """Sleep until one of the queues has ready jobs."""
-        with self._store.changed:
-            before = self._interrupts
-            self._store.changed.wait_for(
-                lambda: (
-                    self._interrupts != before
-                    or any(self._line(queue).stats().ready for queue in queues)
-                ),
-                timeout,
-            )
+        """Sleep until one of the queues may have a job to take."""
+        with self._store.lock:
+            pause = min([timeout, *(self._pause(queue) for queue in queues)])
+            lines = [self._line(queue) for queue in queues]
+            sleeper = Sleeper(lines, self, time.monotonic() + pause)
+            self._store.bells.enter(sleeper)
+        try:
+            sleeper.sleep(max(0.0, pause))
+        finally:
+            with self._store.lock:
+                self._store.bells.leave(sleeper)
+
+    def _pause(self, queue: str) -> float:
+        """Seconds for which nothing of a queue can be taken, as far as is known now."""
+        line, now = self._store.queues.get(self._line(queue)), self._clock.time()
+        if line is None:
+            return math.inf
+        if line.available(now):
+            return 0.0
+        due = line.next_due(now)
+        return math.inf if due is None else due
 
     def health(self) -> Mapping[str, Any]:
         """Always well."""
@@ -164,64 +172,78 @@ class MemoryBackend:
 
     def queues(self) -> Sequence[str]:
         """The names of the queues in this namespace."""
-        with self._store.changed:
+        with self._store.lock:
             here = self._params["namespace"]
             return sorted(name for namespace, name in self._store.queues if namespace == here)
 
     def stats(self, queue: str) -> QueueStats:
         """Counts by state."""
-        with self._store.changed:
-            return self._line(queue).stats()
+        return self._act(queue, lambda line, _: line.stats())
 
     def peek(self, queue: str, state: State, limit: int, offset: int) -> Sequence[PeekedJob]:
         """Jobs in one state."""
-        with self._store.changed:
-            return self._line(queue).peek(state, limit, offset, self._clock.time())
+        return self._act(queue, lambda line, now: line.peek(state, limit, offset, now))
 
     def purge(self, queue: str, state: State) -> int:
         """Drop all jobs in one state."""
-        with self._store.changed:
-            return self._line(queue).purge(state)
+        return self._act(queue, lambda line, _: line.purge(state))
 
     def redrive(self, queue: str, ids: Sequence[str] | None) -> int:
         """Make dead jobs ready again."""
-        with self._store.changed:
-            moved = self._line(queue).redrive(ids)
-            self._store.changed.notify_all()
-            return moved
+        return self._act(queue, lambda line, _: line.redrive(ids))
 
     def remove(self, queue: str, ids: Sequence[str]) -> int:
         """Drop the named dead jobs."""
-        with self._store.changed:
-            return self._line(queue).remove(ids)
+        return self._act(queue, lambda line, _: line.remove(ids))
 
 
 class MemoryAdapter:
-    """Opens connections to named stores; a store lives as long as a connection to it."""
+    """Opens connections to named stores; a store lives as long as a connection to it is open."""
 
     scheme: str = "memory"
     parameters: Sequence[Parameter] = COMMON_PARAMETERS
 
     def __init__(self) -> None:
+        self._begin()
+        # A child has no jobs of its own yet, and must not wait for locks of its parent's threads.
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._stores: weakref.WeakValueDictionary[str, _Store] = weakref.WeakValueDictionary()
+        self._stores: WeakValueDictionary[str, _Store] = WeakValueDictionary()
 
     def promises(self) -> Capabilities:
         """The best that it can do."""
-        return _PROMISES
+        return PROMISES
 
     def backend(self, setup: Setup) -> MemoryBackend:
-        """A connection to the store that the URL names."""
-        host = setup.url.hosts[0][0] if setup.url.hosts else ""
-        name = f"{host}{setup.url.path}"
+        """A connection to the store that the URL names.
+
+        Raises:
+            InvalidUrl: If the URL says more than a name.
+        """
+        name = _name(setup)
         with self._lock:
-            store = self._stores.get(name) if name else None
+            store = self._stores.get(name)
             if store is None:
-                store = _Store()
-                if name:
-                    self._stores[name] = store
-        return MemoryBackend(setup, store)
+                self._stores[name] = store = _Store(setup.url)
+            return MemoryBackend(setup, store, partial(self._left, name))
+
+    def _left(self, name: str, store: _Store) -> None:
+        with self._lock:
+            if not store.users and self._stores.get(name) is store:
+                del self._stores[name]
 
     def async_backend(self, setup: Setup) -> AsyncBackend:
         """The same connection for asyncio."""
         return lift_inline(self.backend(setup))
+
+
+def _name(setup: Setup) -> str:
+    """The name of a store; without one it belongs to whoever parsed the URL."""
+    url = setup.url
+    host, port = url.hosts[0] if url.hosts else ("", None)
+    said = [setup.secure, setup.topology, url.username, url.password, port, url.hosts[1:]]
+    if any(said):
+        raise InvalidUrl("a store in memory has a name and nothing else, such as memory://shop")
+    return f"{host}{url.path}" or f"#{id(url)}"

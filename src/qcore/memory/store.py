@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -25,6 +25,8 @@ from qcore.options import PRIORITIES
 from qcore.states import Event, State, step
 
 __all__ = ["MemoryQueue"]
+
+T = TypeVar("T")
 
 _URGENT_FIRST = tuple(reversed(PRIORITIES))
 
@@ -77,12 +79,14 @@ class MemoryQueue:
     _acked: int = 0
     _dropped: int = 0
 
-    def once(self, owner: str, flush: Flush, act: Callable[[], Any]) -> Any:
+    def once(self, owner: str, flush: Flush, act: Callable[[], T]) -> T:
         """Act, or give the first answer again if this very flush was answered before."""
-        number, answer = self._answers.get((owner, flush.lane), (0, None))
-        if number != flush.number:
-            answer = act()
-            self._answers[owner, flush.lane] = (flush.number, answer)
+        number, kept = self._answers.get((owner, flush.lane), (0, None))
+        if number == flush.number:
+            first: T = kept
+            return first
+        answer = act()
+        self._answers[owner, flush.lane] = (flush.number, answer)
         return answer
 
     def forget_owner(self, owner: str) -> None:
@@ -96,10 +100,11 @@ class MemoryQueue:
 
     def _forget_keys(self, now: float) -> None:
         # Keys are known for one window, so the oldest come first.
-        for key in list(self._known):
-            if self._known[key][1] > now:
+        while self._known:
+            oldest = next(iter(self._known))
+            if self._known[oldest][1] > now:
                 break
-            del self._known[key]
+            del self._known[oldest]
 
     def _store(self, job: Enqueue, now: float) -> Enqueued:
         keys = [f"id {job.id}"] if job.unique else []
@@ -132,7 +137,7 @@ class MemoryQueue:
             self._lease(entry, owner, until, started=request.started or entry.lost > 0)
             for entry in self._choose(request.limit)
         ]
-        return Taken(jobs, any(self._ready.values()), self._next_due(now))
+        return Taken(jobs, any(self._ready.values()), self.next_due(now))
 
     def _choose(self, limit: int) -> list[_Entry]:
         chosen: list[_Entry] = []
@@ -183,13 +188,23 @@ class MemoryQueue:
                 self._ready[entry.priority].appendleft(entry)
 
     def _promote(self, now: float) -> None:
-        due = bisect.bisect_right(self._delayed, now, key=lambda entry: entry.until)
+        due = self._count_due(now)
         for entry in reversed(self._delayed[:due]):
             entry.move(Event.DUE)
             self._ready[entry.priority].appendleft(entry)
         del self._delayed[:due]
 
-    def _next_due(self, now: float) -> float | None:
+    def available(self, now: float) -> int:
+        """How many jobs a take would find."""
+        ready = sum(map(len, self._ready.values()))
+        expired = sum(entry.until <= now for entry in self._held.values())
+        return ready + expired + self._count_due(now)
+
+    def _count_due(self, now: float) -> int:
+        return bisect.bisect_right(self._delayed, now, key=lambda entry: entry.until)
+
+    def next_due(self, now: float) -> float | None:
+        """Seconds until something becomes due or a lease ends; ``None`` if nothing will."""
         moments = [entry.until for entry in self._held.values()]
         moments += [entry.until for entry in self._delayed[:1]]
         return max(0.0, min(moments) - now) if moments else None
@@ -201,9 +216,14 @@ class MemoryQueue:
 
     def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
         """Do each step whose token holds its delivery."""
-        return [self._settle(one, now) for one in steps]
+        released: list[_Entry] = []
+        held = [self._settle(one, now, released) for one in steps]
+        # At the head, in the order in which they were given back together.
+        for entry in reversed(released):
+            self._ready[entry.priority].appendleft(entry)
+        return held
 
-    def _settle(self, one: Settle, now: float) -> bool:
+    def _settle(self, one: Settle, now: float, released: list[_Entry]) -> bool:
         entry = self._held.get(one.token)
         if entry is None or entry.until <= now:
             return False
@@ -213,16 +233,16 @@ class MemoryQueue:
             entry.started = True
         else:
             del self._held[one.token]
-            self._end(entry, one, now)
+            self._end(entry, one, now, released)
         return True
 
-    def _end(self, entry: _Entry, one: Settle, now: float) -> None:
+    def _end(self, entry: _Entry, one: Settle, now: float, released: list[_Entry]) -> None:
         if one.verb is Verb.ACK:
             entry.move(Event.ACK)
             self._acked += 1
         elif one.verb is Verb.RELEASE:
             entry.move(Event.RELEASE)
-            self._ready[entry.priority].appendleft(entry)
+            released.append(entry)
         elif one.verb is Verb.RETRY:
             entry.move(Event.RETRY)
             entry.attempt += 1
@@ -299,11 +319,16 @@ class MemoryQueue:
     def remove(self, ids: Sequence[str]) -> int:
         """Drop the named dead jobs."""
         chosen = self._exhume(ids)
+        for entry in chosen:
+            entry.move(Event.PURGE)
         self._dropped += len(chosen)
         return len(chosen)
 
     def _exhume(self, ids: Sequence[str] | None) -> list[_Entry]:
         wanted = None if ids is None else set(ids)
-        chosen = [entry for entry in self._dead if wanted is None or entry.id in wanted]
-        self._dead = [entry for entry in self._dead if entry not in chosen]
+        chosen: list[_Entry] = []
+        kept: list[_Entry] = []
+        for entry in self._dead:
+            (chosen if wanted is None or entry.id in wanted else kept).append(entry)
+        self._dead = kept
         return chosen
