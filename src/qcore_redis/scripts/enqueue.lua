@@ -31,17 +31,24 @@ if told then
   return answer
 end
 
+for at = FIXED + 1, #ARGV, FIELDS do check_level(tonumber(ARGV[at + 1])) end
+local kept = {}
+for i = UNIQUE_KEYS, #KEYS do kept[KEYS[i]] = redis.call('GET', KEYS[i]) or nil end
+
 -- The id under which a job is known already, or nil; notes its keys otherwise.
 local function known_as(id, unique)
   local keys, found = {}, nil
   for kind in string.gmatch(unique, '%a') do
     keys[#keys + 1] = KEYS[next_unique]
     next_unique = next_unique + 1
-    found = found or redis.call('GET', keys[#keys]) or nil
+    found = found or kept[keys[#keys]]
     if kind == 'i' and not found and redis.call('HEXISTS', key.jobs, id) == 1 then found = id end
   end
   if not found then
-    for _, name in ipairs(keys) do redis.call('SET', name, id, 'PX', window) end
+    for _, name in ipairs(keys) do
+      redis.call('SET', name, id, 'PX', window)
+      kept[name] = id
+    end
   end
   return found
 end

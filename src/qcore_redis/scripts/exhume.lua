@@ -7,6 +7,7 @@
 --- include: store
 
 check_types()
+check_levels()
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local action, most = ARGV[1], tonumber(ARGV[2])
 

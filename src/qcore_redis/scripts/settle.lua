@@ -14,6 +14,12 @@ local number, ttl = ARGV[1], ARGV[2]
 local now = now_ms()
 
 check_types()
+local jobs = {}
+for at = FIXED + 1, #ARGV, FIELDS do
+  local job = parse_token(ARGV[at])
+  if job then check_level(job.level) end
+  jobs[at] = job
+end
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 local told = first_answer(number)
@@ -54,10 +60,9 @@ local function go_on(token, job, verb, millis)
   end
 end
 
-local function step(token, verb, millis, note)
+local function step(job, token, verb, millis, note)
   local ends = tonumber(redis.call('ZSCORE', key.leased, token) or 0)
-  local job = ends > now and not given_back[token] and parse_token(token)
-  if not job then return '0' end
+  if not job or ends <= now or given_back[token] then return '0' end
   local finish = verbs[verb]
   if finish then
     finish(job, millis, note)
@@ -77,7 +82,7 @@ local function step(token, verb, millis, note)
 end
 
 for at = FIXED + 1, #ARGV, FIELDS do
-  done[#done + 1] = step(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3])
+  done[#done + 1] = step(jobs[at], ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3])
 end
 -- Each goes before all others, so that they come back in the order of their steps.
 for i = #released, 1, -1 do

@@ -18,6 +18,7 @@ local crash_limit, delivery_cap = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
 
 check_types()
+check_levels()
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 

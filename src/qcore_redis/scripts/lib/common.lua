@@ -113,12 +113,29 @@ end
 local PROBES = {
   meta = 'HLEN', leased = 'ZCARD', delayed = 'ZCARD', jobs = 'HLEN', dead = 'ZCARD',
   graves = 'HLEN', notes = 'HLEN', started = 'SCARD', bell = 'ZCARD', waiters = 'ZCARD',
-  lapsed = 'HLEN',
+  lapsed = 'HLEN', claim = 'LLEN',
 }
+local LINE_PROBES = {ready = 'LLEN', again = 'LLEN', new = 'XLEN'}
+local checked = {}
+
+-- Fails, before anything is written, if what a level waits in is not what it should be.
+local function check_level(level)
+  if checked[level] then return end
+  checked[level] = true
+  for name, probe in pairs(LINE_PROBES) do
+    if key[name] then redis.call(probe, key[name][level]) end
+  end
+end
+
+local function check_levels()
+  for level = 1, LEVELS do check_level(level) end
+end
 
 -- Fails, before anything is written, if a declared key holds what it should not.
 local function check_types()
   for name, probe in pairs(PROBES) do
     if key[name] then redis.call(probe, key[name]) end
   end
+  -- Whatever happens may have to ring there.
+  check_level(NORMAL)
 end

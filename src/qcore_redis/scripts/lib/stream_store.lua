@@ -84,7 +84,7 @@ local function read_new(level, want)
                  'STREAMS', key.new[level], '>'}
   local reply = redis.pcall(unpack(words))
   if reply and reply.err then
-    if not string.find(reply.err, 'NOGROUP') then error(reply) end
+    if not string.find(reply.err, 'NOGROUP') then error(reply.err) end
     redis.call('XGROUP', 'CREATE', key.new[level], GROUP, '0')
     reply = redis.call(unpack(words))
   end
