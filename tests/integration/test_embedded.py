@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Never
 
+import psutil
 import pytest
 
 from qcore.clock import SystemClock
@@ -354,3 +356,17 @@ def test_a_directory_that_is_removed_while_in_use_is_reported(scene: Scene) -> N
     scene.directory.rename(scene.root / "elsewhere")
     with pytest.raises(Unavailable):
         user.ensure()
+
+
+def test_a_server_whose_directory_was_removed_ends_with_its_last_user(scene: Scene) -> None:
+    """Nobody can reach it by its socket any more, and it is not left behind all the same."""
+    user = scene.open()
+    server, watcher = only(scene.servers()), only(scene.watchers())
+    shutil.rmtree(scene.directory)
+    try:
+        user.close()
+        gone = (server, watcher)
+        eventually(lambda: not any(map(psutil.pid_exists, gone)), "server and watcher end")
+    finally:
+        for pid in filter(psutil.pid_exists, (watcher, server)):
+            os.kill(pid, signal.SIGKILL)

@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import socket
 import sys
 import threading
@@ -51,57 +52,63 @@ def main(binary: str, directory: str) -> None:
         say("busy")
         return
     write_pid(watching, os.getpid())
-    started = start_server(binary)
-    threading.Thread(target=end_with_server, args=(started,), daemon=True).start()
+    server, is_child = start_server(binary)
+    threading.Thread(target=end_with_server, args=(server, is_child), daemon=True).start()
     say("watching")
-    outlive_users()
+    outlive_users(server)
 
 
-def start_server(binary: str) -> int | None:
-    """Start the server and return its process id; None when one runs already: adopt that."""
+def start_server(binary: str) -> tuple[int, bool]:
+    """Start the server, or adopt one that runs already.
+
+    Returns:
+        Its process id, and whether it is a child of this process.
+    """
     life = open_lock("server.lock")
     try:
         if not attempt(life):
-            return None
+            return int(os.pread(life, 20, 0) or 0), False
         os.set_inheritable(life, True)  # noqa: FBT003 - it has no name to pass it by
         to_log = (os.POSIX_SPAWN_DUP2, 2, 1)
         pid = os.posix_spawn(binary, [binary, *OPTIONS], {}, file_actions=[to_log])
         write_pid(life, pid)
-        return pid
+        return pid, True
     finally:
         os.close(life)
 
 
-def end_with_server(started: int | None) -> None:
+def end_with_server(server: int, is_child: bool) -> None:  # noqa: FBT001 - a thread's argument
     """Wait for the end of the server, whoever started it, and end this process."""
     life = open_lock("server.lock")
     fcntl.flock(life, fcntl.LOCK_EX)
     last_word = "gone"
-    if started is not None:
-        last_word = f"ended {os.waitstatus_to_exitcode(os.waitpid(started, 0)[1])}"
+    if is_child:
+        last_word = f"ended {os.waitstatus_to_exitcode(os.waitpid(server, 0)[1])}"
     # Given up before watcher.lock is, or the next watcher would see a server that lives.
     os.close(life)
     say(last_word)
     os._exit(0)
 
 
-def outlive_users() -> None:
+def outlive_users(server: int) -> None:
     """Ask the server to end whenever nobody uses it, until it does (and this process with it)."""
     users, start = open_lock("users.lock"), open_lock("start.lock")
     while True:
         fcntl.flock(users, fcntl.LOCK_EX)
         if attempt(start):
-            shut_down(time.monotonic() + PATIENCE)
+            shut_down(server, time.monotonic() + PATIENCE)
             fcntl.flock(start, fcntl.LOCK_UN)
         fcntl.flock(users, fcntl.LOCK_UN)
         time.sleep(YIELD)
 
 
-def shut_down(until: float) -> None:
+def shut_down(server: int, until: float) -> None:
     """Send SHUTDOWN, and leave the server until the given time to end.
 
     NOSAVE is about snapshots, which are off: the append-only file is written out in any case.
-    Without it a script that runs for long would refuse the shutdown.
+    Without it a script that runs for long would refuse the shutdown. Where somebody removed the
+    directory, and the socket with it, only a signal reaches the server; that it has not ended is
+    certain, since this process ends with it.
     """
     while time.monotonic() < until:
         try:
@@ -110,6 +117,9 @@ def shut_down(until: float) -> None:
                 client.connect("s.sock")
                 client.sendall(b"SHUTDOWN NOSAVE\r\n")
                 client.recv(512)
+        except FileNotFoundError:
+            if server and not os.access("server.lock", os.F_OK):
+                os.kill(server, signal.SIGTERM)
         except OSError:
             pass  # it does not listen yet, or it has just ended
         time.sleep(YIELD)
