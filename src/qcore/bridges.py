@@ -1,8 +1,10 @@
 """Bridges lift an adapter of one colour to the other.
 
 ``lift_inline`` is for backends whose calls return at once (memory); ``lift_threads`` is for those
-that do I/O and costs a thread hop a call (about 0.1 ms). Either way ``wait`` sleeps in a thread;
-cancelling it interrupts the backend, which wakes every waiter early and loses nothing.
+that do I/O and costs a thread hop a call (about 0.1 ms). Either way ``wait`` sleeps in a thread,
+one for all tasks that wait for the same queues: whatever ends its sleep wakes them all, early for
+some, and their takes share a flush. Cancelling a task takes it out; with the last one the backend
+is interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from qcore.backend import (
     PeekedJob,
     QueueStats,
     Settle,
+    Subscriptions,
     Taken,
     TakeRequest,
 )
@@ -34,7 +37,11 @@ __all__ = ["lift_inline", "lift_threads"]
 N = TypeVar("N")
 T = TypeVar("T")
 
-_MOST_THREADS = 256
+_MOST_CALLS = 32
+_MOST_WAITS = 256
+_RING_AGAIN = 0.005
+_SAME_TIME = 0.02
+"""Seconds by which a wait may end late rather than have a timer of its own."""
 
 
 def lift_inline(backend: Backend) -> AsyncBackend:
@@ -47,20 +54,100 @@ def lift_threads(backend: Backend) -> AsyncBackend:
     return _Lifted(backend, threads=True)
 
 
+class _Watch:
+    """One thread that waits, and the tasks for which it does."""
+
+    def __init__(self, ends_at: float) -> None:
+        self.ends_at = ends_at
+        self.tasks: set[asyncio.Future[None]] = set()
+
+    def end(self, thread: asyncio.Future[None]) -> None:
+        """Wake the tasks, with the error if there is one."""
+        error = None if thread.cancelled() else thread.exception()
+        for task in self.tasks:
+            if task.done():
+                continue
+            if error is None:
+                task.set_result(None)
+            else:
+                task.set_exception(error)
+
+
+class _Waits:
+    """The waits of all tasks, in one thread for each set of queues."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._pool = ThreadPoolExecutor(_MOST_WAITS, thread_name_prefix="qcore-wait")
+        self._watches: dict[tuple[str, ...], _Watch] = {}
+
+    async def wait(self, queues: Sequence[str], timeout: float) -> None:
+        """Sleep until the backend says that there may be work, at most ``timeout`` seconds."""
+        loop, key = asyncio.get_running_loop(), tuple(queues)
+        watch = self._watches.get(key) or self._start(loop, key, timeout)
+        task: asyncio.Future[None] = loop.create_future()
+        watch.tasks.add(task)
+        ends_at = loop.time() + timeout
+        try:
+            async with asyncio.timeout_at(ends_at if ends_at < watch.ends_at else None):
+                await task
+        except TimeoutError:
+            return
+        except asyncio.CancelledError:
+            watch.tasks.discard(task)
+            self._end_unless_wanted(loop, key, watch)
+            raise
+        finally:
+            watch.tasks.discard(task)
+
+    def _start(
+        self, loop: asyncio.AbstractEventLoop, key: tuple[str, ...], timeout: float
+    ) -> _Watch:
+        watch = self._watches[key] = _Watch(loop.time() + timeout - _SAME_TIME)
+        thread = loop.run_in_executor(self._pool, self._backend.wait, key, timeout)
+
+        def ended(thread: asyncio.Future[None]) -> None:
+            del self._watches[key]
+            watch.end(thread)
+
+        thread.add_done_callback(ended)
+        return watch
+
+    def _end_unless_wanted(
+        self, loop: asyncio.AbstractEventLoop, key: tuple[str, ...], watch: _Watch
+    ) -> None:
+        """Interrupt, again if the thread had not begun to wait, until somebody joins or it ends."""
+        if self._watches.get(key) is watch and not watch.tasks:
+            self._backend.interrupt()
+            loop.call_later(_RING_AGAIN, self._end_unless_wanted, loop, key, watch)
+
+    async def close(self) -> None:
+        """End every thread."""
+        while self._watches:
+            self._backend.interrupt()
+            await asyncio.sleep(_RING_AGAIN)
+        self._pool.shutdown(wait=False)
+
+
 class _Lifted:
     def __init__(self, backend: Backend, *, threads: bool) -> None:
         self._backend = backend
         self._threads = threads
-        self._pool = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="qcore-bridge")
+        self._calls = ThreadPoolExecutor(_MOST_CALLS, thread_name_prefix="qcore-call")
+        self._waits = _Waits(backend)
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:
         if not self._threads:
             return function(*args)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._calls, function, *args)
 
     @property
     def _inspection(self) -> Inspection:
         return cast("Inspection", self._backend)
+
+    @property
+    def _subscriptions(self) -> Subscriptions:
+        return cast("Subscriptions", self._backend)
 
     async def open(self) -> Capabilities:
         return await self._call(self._backend.open)
@@ -69,9 +156,9 @@ class _Lifted:
         self._backend.interrupt()
 
     async def close(self) -> None:
-        self._backend.interrupt()
+        await self._waits.close()
         await self._call(self._backend.close)
-        self._pool.shutdown(wait=False)
+        self._calls.shutdown(wait=False)
 
     async def enqueue(
         self, queue: str, jobs: Sequence[Enqueue], flush: Flush
@@ -82,12 +169,7 @@ class _Lifted:
         return await self._call(self._backend.take, queue, request, flush)
 
     async def wait(self, queues: Sequence[str], timeout: float) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._pool, self._backend.wait, queues, timeout)
-        except asyncio.CancelledError:
-            self._backend.interrupt()
-            raise
+        await self._waits.wait(queues, timeout)
 
     async def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
         return await self._call(self._backend.settle, queue, steps, flush)
@@ -118,3 +200,9 @@ class _Lifted:
 
     async def remove(self, queue: str, ids: Sequence[str]) -> int:
         return await self._call(self._inspection.remove, queue, ids)
+
+    async def subscribe(self, queue: str) -> None:
+        await self._call(self._subscriptions.subscribe, queue)
+
+    def gaps(self, queue: str) -> int:
+        return self._subscriptions.gaps(queue)
