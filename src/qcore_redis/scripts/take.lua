@@ -18,7 +18,6 @@ local crash_limit, delivery_cap = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
 
 check_types()
-check_levels()
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 
@@ -38,11 +37,18 @@ local function again(answer)
   return {1, -1, {}, flat}
 end
 
+-- A job whose line is sound, or false where there is none.
+local function checked_job(job)
+  if job then check_level(job.level) end
+  return job or false
+end
+
 local function recover()
   local tokens = redis.call('ZRANGEBYSCORE', key.leased, '-inf', now, 'LIMIT', 0, SWEEP)
+  local jobs = {}
+  for i, token in ipairs(tokens) do jobs[i] = checked_job(parse_token(token)) end
   for i = #tokens, 1, -1 do
-    local token = tokens[i]
-    local job = parse_token(token)
+    local token, job = tokens[i], jobs[i]
     if not job then
       bury_raw(token, now)
     else
@@ -67,8 +73,10 @@ end
 -- The earliest come first; of more than fit into one step, later steps go before what is left.
 local function promote()
   local elements = redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now, 'LIMIT', 0, PROMOTE)
+  local jobs = {}
+  for i, element in ipairs(elements) do jobs[i] = checked_job(parse(element)) end
   for i = #elements, 1, -1 do
-    local job = parse(elements[i])
+    local job = jobs[i]
     if job then store.requeue(job) else bury_raw(elements[i], now) end
   end
   call_many({'ZREM', key.delayed}, elements)
@@ -106,7 +114,10 @@ local function choose()
   local trims, go_on = {}, true
   for level = 1, LEVELS do
     if not go_on or sink.room() == 0 then break end
-    go_on = store.consume(level, sink, trims)
+    local sound, answer = pcall(store.consume, level, sink, trims)
+    -- What was read before something unsound was met is delivered all the same.
+    if not sound and #tokens == 0 then error(answer) end
+    go_on = sound and answer
   end
   -- The lease is written before the job leaves its list: an error in between loses nothing.
   call_many({'ZADD', key.leased}, leases)
@@ -126,6 +137,15 @@ local function next_due(others)
   return due and math.max(0, due - now) or -1
 end
 
+-- Whether another take would find something.
+local function left_behind(rest)
+  if rest or sink.cut then return true end
+  if sink.room() > 0 then return false end
+  local sound, more = pcall(store.has_more)
+  -- What is unsound is left to the next take, which says so; this one has jobs to hand over.
+  return more or not sound
+end
+
 local told = first_answer(number)
 if told then return again(told) end
 local rest = recover()
@@ -133,8 +153,7 @@ rest = promote() or rest
 local dead_owners = store.claimed and store.claimed(owner, now) or {}
 choose()
 if #tokens > 0 then keep_answer(number, table.concat(tokens, ' '), ttl) end
-rest = rest or sink.cut
-if rest or (sink.room() == 0 and store.has_more()) then
+if left_behind(rest) then
   store.ring()
   return {1, -1, dead_owners, flat}
 end
