@@ -215,6 +215,7 @@ class Pipe:
                 continue
             self._wiring.fired.append(point)
             if isinstance(point, Cut):
+                point.run()
                 raise _Severed
             if isinstance(point, HalfOpen):
                 self.half_open = True
@@ -229,7 +230,7 @@ class Pipe:
 
     async def _send(self, to: Stream, data: bytes) -> None:
         for piece, pause in self._wiring.link.pieces(data):
+            await asyncio.sleep(pause)
             if self.half_open:
                 return
             await to.write(piece)
-            await asyncio.sleep(pause)

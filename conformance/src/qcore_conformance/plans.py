@@ -7,7 +7,7 @@ from the moment the point was planned, and one of the five boundaries of that ex
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 
 from attrs import define, field, frozen, validators
@@ -30,6 +30,10 @@ class When(Enum):
     """The client has the reply; the next request has not reached the server."""
 
 
+def _names(commands: Iterable[str]) -> frozenset[str]:
+    return frozenset(commands)
+
+
 @frozen(kw_only=True)
 class Point:
     """A place in the traffic; planned as one of its three kinds.
@@ -42,12 +46,23 @@ class Point:
 
     exchange: int = field(validator=validators.ge(1))
     when: When
-    commands: frozenset[str] = field(factory=frozenset[str], converter=frozenset)
+    commands: frozenset[str] = field(factory=frozenset[str], converter=_names)
+
+
+def _nothing() -> None:
+    pass
 
 
 @frozen(kw_only=True)
 class Cut(Point):
-    """Close the connection on both sides."""
+    """Close the connection on both sides.
+
+    Args:
+        run: Called first, while the whole proxy stands still, as for ``Hook``. This is the
+            way to kill a client at a boundary: what it had sent already goes nowhere.
+    """
+
+    run: Callable[[], object] = _nothing
 
 
 @frozen(kw_only=True)
@@ -59,8 +74,8 @@ class HalfOpen(Point):
 class Hook(Point):
     """Call a function while the whole proxy stands still, then go on.
 
-    The function may kill or stop processes and call the proxy's methods. It must not wait
-    for anything that has to pass through this proxy.
+    The function may pause processes, break servers, and call the proxy's methods. It must not
+    wait for anything that has to pass through this proxy.
     """
 
     run: Callable[[], object]
@@ -125,7 +140,7 @@ class Link:
         return self.delay + (chance.uniform(0, self.jitter) if self.jitter else 0.0)
 
     def pieces(self, data: bytes) -> Iterator[tuple[bytes, float]]:
-        """Cut data into what is sent at once, each with the seconds to pause after it."""
+        """Cut data into what is sent at once, each with the seconds that it takes."""
         size = 1 if self.split else len(data)
         if self.bandwidth:
             size = min(size, max(1, self.bandwidth // 20))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from qcore_conformance.events import FaultKind, Verb
 from qcore_conformance.guarantees import Guarantees
-from qcore_conformance.operations import Operation
+from qcore_conformance.operations import FOREVER, Operation
 from qcore_conformance.stories import Run, Story, Taking
 from qcore_conformance.verdicts import Finding, Result, judge
 
@@ -116,19 +117,23 @@ def redeliveries(run: Run) -> int:
 
 def kills_of_holders(run: Run, promised: Guarantees) -> int:
     """Count the kills that struck a worker while it held at least one job."""
-    held: dict[str, list[Taking]] = defaultdict(list)
-    for story in run.stories:
-        for taking in story.takings:
-            held[taking.take.name].append(taking)
-    return sum(
-        any(_in_hand(taking, kill, promised) for taking in held[kill.said.target or ""])
-        for kill in run.faults
-        if kill.said.fault is FaultKind.KILL_WORKER
-    )
+    kills: dict[str, list[Operation]] = defaultdict(list)
+    for fault in run.faults:
+        if fault.said.fault is FaultKind.KILL_WORKER:
+            kills[fault.said.target or ""].append(fault)
+    takings = [taking for story in run.stories for taking in story.takings]
+    return len({kill for each in takings for kill in _kills_of(each, kills, promised)})
 
 
-def _in_hand(taking: Taking, kill: Operation, promised: Guarantees) -> bool:
-    hidden = taking.hidden_until(promised.lease, seen=kill.begin)
-    alive = hidden is None or hidden > kill.begin
-    settled = any(op.sure and op.end <= kill.begin for op in taking.settles)
-    return alive and not settled and taking.take.end <= kill.end
+def _kills_of(
+    taking: Taking, kills: Mapping[str, list[Operation]], promised: Guarantees
+) -> Iterator[Operation]:
+    """Yield the kills that struck the holder between this delivery and its end."""
+    of_holder = kills.get(taking.take.name, [])
+    hidden = taking.hidden_until(promised.lease, seen=FOREVER)
+    settled = [op.end for op in taking.settles if op.sure]
+    until = min([FOREVER if hidden is None else hidden, *settled])
+    for kill in of_holder[bisect.bisect_left(of_holder, taking.take.end, key=lambda op: op.end) :]:
+        if kill.begin >= until:
+            return
+        yield kill
