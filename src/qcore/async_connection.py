@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from qcore.async_queue import AsyncQueue
-from qcore.backend import Adapter
+from qcore.backend import Adapter, AsyncInspection
 from qcore.capabilities import Capabilities
 from qcore.clock import Clock, SystemClock
 from qcore.consume.async_home import AsyncHome
@@ -105,7 +105,7 @@ class AsyncConnection:
     @property
     def capabilities(self) -> Capabilities:
         """What this adapter with this server promises."""
-        return self._home.session.capabilities
+        return self._home.capabilities
 
     def queue(
         self, name: str, *, codec: str = "bytes", retry: RetryPolicy | None = None
@@ -135,8 +135,8 @@ class AsyncConnection:
         session = self._home.session
         session.check_open()
         session.capabilities.need("stats")
-        backend: Any = session.backend
-        return list(await session.call("list the queues", backend.queues))
+        inside = cast("AsyncInspection", session.backend)
+        return list(await session.insist("list the queues", inside.queues, repeatable=True))
 
     async def health(self) -> dict[str, Any]:
         """Facts about the broker now, such as ``latency`` in seconds.

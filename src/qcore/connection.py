@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
-from qcore.backend import Adapter, Backend
+from qcore.backend import Adapter, Backend, Inspection
 from qcore.capabilities import Capabilities
 from qcore.clock import Clock, SystemClock
 from qcore.consume.home import Home
@@ -70,7 +70,7 @@ class Connection:
     @property
     def capabilities(self) -> Capabilities:
         """What this adapter with this server promises."""
-        return self._home.session.capabilities
+        return self._home.capabilities
 
     def queue(self, name: str, *, codec: str = "bytes", retry: RetryPolicy | None = None) -> Queue:
         """A queue of this connection; costs nothing until it is used.
@@ -98,8 +98,8 @@ class Connection:
         session = self._home.session
         session.check_open()
         session.capabilities.need("stats")
-        backend: Any = session.backend
-        return list(session.call("list the queues", backend.queues))
+        inside = cast("Inspection", session.backend)
+        return list(session.insist("list the queues", inside.queues, repeatable=True))
 
     def health(self) -> dict[str, Any]:
         """Facts about the broker now, such as ``latency`` in seconds.

@@ -57,7 +57,7 @@ class NewJob:
         id: An id chosen by the caller; enqueuing it again changes nothing.
         dedup: A key; enqueuing it again within the window changes nothing.
         delay: Seconds from now until it is due, on the broker's clock.
-        at: When it is due: an aware ``datetime`` or seconds since the Unix epoch.
+        at: When it is due: an aware ``datetime`` or seconds since the Unix epoch; not with a delay.
         priority: -4 … 4, larger is more urgent.
     """
 

@@ -10,7 +10,7 @@ from qcore.async_queue.delivery import AsyncDelivery
 from qcore.consume.async_home import AsyncHome
 from qcore.consume.prefetch import Buffer
 from qcore.consume.session import Stopped
-from qcore.errors import Closed
+from qcore.errors import Closed, InvalidInput
 
 __all__ = ["AsyncConsumer"]
 
@@ -29,45 +29,66 @@ class AsyncConsumer:
     """Iterates over deliveries until it is closed; used as an async context manager.
 
     Several tasks may iterate over it at once. Leases of everything in hand are kept. Leaving
-    releases what was not started.
+    releases what was not started, and no longer keeps what was neither settled nor entered.
     """
 
     def __init__(self, name: str, home: AsyncHome, look: Look, most: int) -> None:
         self._name = name
         self._home = home
         self._look = look
-        self._buffer = Buffer[AsyncDelivery](most, home.monotonic)
-        self._handed: list[AsyncDelivery] = []
-        self._filling = asyncio.Lock()
+        self._entered = False
         self._closed = False
+        self._buffer = Buffer[AsyncDelivery](most, home.monotonic)
+        self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Start; jobs are taken when the first is asked for."""
+        self._entered = True
         self._home.consumers.add(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop, and release what was not started."""
-        await self.close()
+        try:
+            await self.close()
+        finally:
+            self._home.consumers.discard(self)
+            self._home.leave(self)
 
     def __aiter__(self) -> AsyncIterator[AsyncDelivery]:
         """The deliveries."""
         return self
 
     async def __anext__(self) -> AsyncDelivery:
-        """The next delivery; waits for it without end."""
-        self._handed = [delivery for delivery in self._handed if not delivery.settled]
-        async with self._filling:
-            while not self._closed and not self._buffer:
-                await self._fill()
-            try:
-                delivery = self._buffer.next()
-            except IndexError:
-                # Closed meanwhile.
-                raise StopAsyncIteration from None
-        self._handed.append(delivery)
-        self._home.keep(delivery, mark=True)
+        """The next delivery; waits for it without end.
+
+        Raises:
+            InvalidInput: If used outside its ``async with`` block, which gives back what is taken
+                ahead.
+        """
+        if not self._entered:
+            raise InvalidInput("a consumer is used as 'async with queue.consume() as deliveries:'")
+        async with self._turn:
+            delivery = await self._next()
+        if delivery is None:
+            raise StopAsyncIteration
+        self._home.keep(delivery, self, mark=delivery.ahead)
         return delivery
+
+    async def _next(self) -> AsyncDelivery | None:
+        while not self._closed:
+            if not self._buffer:
+                await self._fill()
+            delivery = self._buffer.next()
+            if delivery is None:
+                # Closed meanwhile by another task, which has them all.
+                continue
+            if not delivery.lost:
+                return delivery
+            # Somebody else may work on it.
+            self._home.drop(delivery)
+        await self._release()
+        return None
 
     async def _fill(self) -> None:
         limit = self._buffer.limit()
@@ -77,18 +98,21 @@ class AsyncConsumer:
             self._closed = True
             return
         for delivery in taken:
-            self._home.keep(delivery)
+            self._home.keep(delivery, self)
         self._buffer.fill(taken)
-        if self._closed:
-            await self.close()
 
     async def close(self) -> None:
-        """End the iteration; harmless twice."""
+        """End the iteration, also from another task; harmless twice.
+
+        What was handed on stays kept until the block is left.
+        """
         self._closed = True
-        self._home.consumers.discard(self)
+        self._home.session.interrupt()
+        await self._release()
+
+    async def _release(self) -> None:
         unstarted = self._buffer.drain()
-        for delivery in [*unstarted, *self._handed]:
-            self._home.keeper.drop(delivery)
-        session = self._home.session
-        session.interrupt()
-        await session.give_back(self._name, [delivery.receipt.token for delivery in unstarted])
+        for delivery in unstarted:
+            self._home.drop(delivery)
+        tokens = [delivery.receipt.token for delivery in unstarted]
+        await self._home.session.give_back(self._name, tokens)

@@ -11,7 +11,7 @@ from qcore.consume.async_home import AsyncHome
 from qcore.consume.delivery import BaseDelivery
 from qcore.errors import QcoreError
 from qcore.job import Job
-from qcore.options import lease_seconds, seconds
+from qcore.options import lease_seconds, note_text, seconds
 from qcore.policy import RetryPolicy
 
 __all__ = ["AsyncDelivery"]
@@ -31,6 +31,7 @@ class AsyncDelivery(BaseDelivery):
         *,
         lease: float,
         asked_at: float,
+        ahead: bool,
         home: AsyncHome,
         retry: RetryPolicy,
     ) -> None:
@@ -39,7 +40,8 @@ class AsyncDelivery(BaseDelivery):
             taken,
             lease=lease,
             asked_at=asked_at,
-            capabilities=home.session.capabilities,
+            ahead=ahead,
+            capabilities=home.capabilities,
             monotonic=home.monotonic,
         )
         self._home = home
@@ -68,8 +70,8 @@ class AsyncDelivery(BaseDelivery):
         Raises:
             LeaseLost: As ``ack``.
         """
-        limit = self._capabilities.limits.delay
-        await self._send(Verb.RETRY, round(seconds("delay", delay, most=limit) * 1000), error)
+        limit, note = self._capabilities.limits.delay, note_text("error", error)
+        await self._send(Verb.RETRY, round(seconds("delay", delay, most=limit) * 1000), note)
 
     async def dead_letter(self, reason: str) -> None:
         """Set the job aside for ``reason``; it is kept until purged or redriven.
@@ -77,7 +79,7 @@ class AsyncDelivery(BaseDelivery):
         Raises:
             LeaseLost: As ``ack``.
         """
-        await self._send(Verb.DEAD_LETTER, 0, reason)
+        await self._send(Verb.DEAD_LETTER, 0, note_text("reason", reason))
 
     async def extend(self, lease: float) -> None:
         """Hold the job for ``lease`` seconds from now.
@@ -89,20 +91,27 @@ class AsyncDelivery(BaseDelivery):
         asked_at = self._monotonic()
         await self._send(Verb.EXTEND, round(lease * 1000))
         self.renewed(lease, asked_at)
+        self._home.replan(self)
 
     async def _send(self, verb: Verb, millis: int = 0, note: str = "") -> None:
         step = self._step(verb, millis, note)
         if step is None:
+            self.noted(verb, held=True)
             return
         if verb is not Verb.EXTEND:
             # A beat that passes the settle on its way must not report a lost lease.
-            self._home.keeper.drop(self)
+            self._home.drop(self)
         held: Sequence[bool] = await self._home.session.settle(self.job.queue, [step])
         self._note_outcome(verb, held)
 
     async def __aenter__(self) -> Self:
-        """Keep the lease from now on."""
-        self._home.keep(self)
+        """Keep the lease from now on.
+
+        Raises:
+            LeaseLost: If this process inherited the delivery from its parent.
+        """
+        self.check_own()
+        self._home.keep(self, self)
         return self
 
     async def __aexit__(
@@ -125,4 +134,4 @@ class AsyncDelivery(BaseDelivery):
                 raise
             error.add_note(f"the job was not settled either: {unsettled}")
         finally:
-            self._home.keeper.drop(self)
+            self._home.drop(self)

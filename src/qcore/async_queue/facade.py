@@ -48,7 +48,7 @@ class AsyncQueue:
 
     def __repr__(self) -> str:
         """The queue's name and adapter."""
-        return f"<AsyncQueue {self.name} of {self.session.capabilities.adapter}>"
+        return f"<AsyncQueue {self.name} of {self._home.capabilities.adapter}>"
 
     @property
     def session(self) -> AsyncSession:
@@ -74,7 +74,8 @@ class AsyncQueue:
             id: An id of the caller's; enqueuing it again changes nothing.
             dedup: A key; enqueuing it again within the window changes nothing.
             delay: Seconds until it is due.
-            at: When it is due: an aware ``datetime`` or seconds since the Unix epoch.
+            at: When it is due: an aware ``datetime`` or seconds since the Unix epoch; not with
+                a delay.
             priority: -4 … 4, larger is more urgent.
 
         Returns:
@@ -163,6 +164,7 @@ class AsyncQueue:
             prefetch: At most so many are taken ahead; fewer while jobs take long.
             lease: Seconds that each stays hidden from others between two heartbeats.
         """
+        self.session.check_open()
         most = count("prefetch", prefetch, self.session.capabilities.limits.batch)
         look = partial(self._look, lease=self._lease(lease))
         return AsyncConsumer(self.name, self._home, look, most)
@@ -191,6 +193,7 @@ class AsyncQueue:
                     one,
                     lease=lease,
                     asked_at=found.asked_at,
+                    ahead=not started,
                     home=self._home,
                     retry=self.retry,
                 )
@@ -231,10 +234,14 @@ class AsyncQueue:
         if not steps:
             return [True] * len(listed)
         for one in listed:
-            if isinstance(one.delivery, AsyncDelivery) and one.verb is not Verb.EXTEND:
-                self._home.keeper.drop(one.delivery)
+            if one.verb is not Verb.EXTEND:
+                self._home.drop(one.delivery)
+        asked_at = self._home.monotonic()
         held = list(await self.session.settle(self.name, steps))
-        note_outcomes(listed, held)
+        note_outcomes(listed, held, asked_at)
+        for one in listed:
+            if one.verb is Verb.EXTEND:
+                self._home.replan(one.delivery)
         return held
 
     async def stats(self) -> QueueStats:
@@ -277,8 +284,9 @@ class AsyncQueue:
         chosen = checked_ids(ids) or []
         return await self._inspect("dead_letter", lambda inside: inside.remove(self.name, chosen))
 
-    async def _inspect(self, capability: str, look: Callable[[AsyncInspection], Awaitable[T]]) -> T:
+    async def _inspect(self, name: str, look: Callable[[AsyncInspection], Awaitable[T]]) -> T:
         session = self.session
         session.check_open()
-        session.capabilities.need(capability)
-        return await session.call(capability, look, cast("AsyncInspection", session.backend))
+        session.capabilities.need(name)
+        inside = partial(look, cast("AsyncInspection", session.backend))
+        return await session.insist(f"{name} jobs", inside, repeatable=name in ("stats", "peek"))

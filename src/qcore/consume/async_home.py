@@ -7,15 +7,15 @@ An asyncio connection belongs to one event loop of one process; anywhere else it
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Protocol
 
+from qcore.capabilities import Capabilities
 from qcore.clock import Clock
 from qcore.consume.async_session import AsyncSession
-from qcore.consume.delivery import BaseDelivery
-from qcore.consume.keeper import Keeper
+from qcore.consume.home import Keeping
 from qcore.consume.session import Session
 from qcore.errors import InvalidInput
 
@@ -30,7 +30,7 @@ class AsyncClosing(Protocol):
         ...
 
 
-class AsyncHome:
+class AsyncHome(Keeping):
     """The shared parts of a connection for asyncio.
 
     Args:
@@ -53,12 +53,11 @@ class AsyncHome:
         self._open_beats = beats
         self._beats: Session | None = None
         self._loop = asyncio.get_running_loop()
-        self._pid = os.getpid()
         self.clock = clock
         self.new_id = new_id
         self.lease = lease
         self.monotonic: Callable[[], float] = time.monotonic
-        self.keeper = Keeper(self._beat_session, self.monotonic)
+        super().__init__(self._beat_session, self.monotonic)
         self.consumers: set[AsyncClosing] = set()
 
     def _beat_session(self) -> Session:
@@ -73,24 +72,44 @@ class AsyncHome:
         Raises:
             InvalidInput: If used in another process or on another event loop than its own.
         """
-        if self._pid != os.getpid() or asyncio.get_running_loop() is not self._loop:
+        if not self.is_here or not self._is_own_loop:
             raise InvalidInput(
                 "an asyncio connection belongs to the event loop and the process that opened it; "
                 "open another one here"
             )
         return self._session
 
-    def keep(self, delivery: BaseDelivery, *, mark: bool = False) -> None:
-        """Keep the lease of a delivery, where there are leases."""
-        if "extend" in self._session.capabilities:
-            self.keeper.keep(delivery, mark=mark)
+    @property
+    def _is_own_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the broker promised when the session was opened."""
+        return self._session.capabilities
 
     async def close(self) -> None:
         """End consumers, heartbeats and the sessions; harmless twice."""
         session = self.session
-        for consumer in list(self.consumers):
-            await consumer.close()
-        await asyncio.to_thread(self.keeper.close)
-        await session.close()
+        session.hurry()
         if self._beats is not None:
-            await asyncio.to_thread(self._beats.close)
+            self._beats.hurry()
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(self._end_beats)
+            ends.push_async_callback(session.close)
+            for consumer in list(self.consumers):
+                ends.push_async_callback(consumer.close)
+
+    async def _end_beats(self) -> None:
+        if self._keeper.running:
+            await asyncio.to_thread(self._close_beats)
+        else:
+            self._keeper.close()
+
+    def _close_beats(self) -> None:
+        self._keeper.close()
+        if self._beats is not None:
+            self._beats.close()

@@ -205,15 +205,21 @@ class AsyncSession:
             raise
 
     async def insist(
-        self, doing: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+        self, doing: str, function: Callable[[], Awaitable[T]], *, repeatable: bool
     ) -> T:
-        """Call the backend; while it is away, and nothing was done, again within patience.
+        """Call the backend, within patience again while it is away.
+
+        Args:
+            doing: What is done, for messages.
+            function: Calls it.
+            repeatable: Whether to call again although it may have been done.
 
         Raises:
             QcoreError: As ``call``.
         """
         self.check_open()
-        return await self._flushes.insist(lambda: self.call(doing, function, *args, **kwargs))
+        again = partial(self.call, doing, function)
+        return await self._flushes.insist(again, repeatable=repeatable)
 
     async def call(
         self, doing: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs

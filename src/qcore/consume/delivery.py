@@ -11,11 +11,10 @@ from qcore.capabilities import Capabilities
 from qcore.codec import decode_body, decode_envelope
 from qcore.errors import Corrupt, LeaseLost
 from qcore.job import Job, Receipt
+from qcore.options import note_text
 from qcore.policy import Abandon, RetryPolicy
 
 __all__ = ["BaseDelivery", "intake"]
-
-_NOTE_LIMIT = 2000
 
 
 def intake(
@@ -38,8 +37,18 @@ def intake(
         try:
             jobs.append((decode_envelope(one.id, queue, one.envelope), one))
         except Corrupt as error:
-            unfit.append(Settle(one.token, Verb.DEAD_LETTER, note=str(error)))
+            note = note_text("reason", str(error))
+            unfit.append(Settle(one.token, Verb.DEAD_LETTER, note=note))
     return jobs, unfit
+
+
+def _described(error: Exception) -> str:
+    """An error as a note; also one that cannot say what it is."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001  (the job must be settled whatever went wrong in it)
+        said = "(no message)"
+    return note_text("error", f"{type(error).__name__}: {said}")
 
 
 class BaseDelivery:
@@ -52,6 +61,8 @@ class BaseDelivery:
         crashes: How often its worker died.
         receipt: Proof of this very delivery.
         lease: Seconds that the lease was taken or last extended for.
+        until: When it runs out, in seconds of the monotonic clock.
+        ahead: Whether it was taken ahead of work on it, so that the broker is told of the start.
         alone: Whether nothing else should be worked on beside it: it may have killed a worker.
     """
 
@@ -62,6 +73,7 @@ class BaseDelivery:
         *,
         lease: float,
         asked_at: float,
+        ahead: bool,
         capabilities: Capabilities,
         monotonic: Callable[[], float],
     ) -> None:
@@ -72,7 +84,8 @@ class BaseDelivery:
         self.alone = taken.alone
         self.receipt = Receipt(job.queue, taken.token)
         self.lease = lease
-        self._until = asked_at + lease
+        self.until = asked_at + lease
+        self.ahead = ahead
         self._capabilities = capabilities
         self._monotonic = monotonic
         self._refused = False
@@ -97,7 +110,12 @@ class BaseDelivery:
         """Whether somebody else may hold the job now: refused by the broker, or out of time."""
         if self._refused:
             return True
-        return "lease" in self._capabilities and self._monotonic() >= self._until
+        return "lease" in self._capabilities and self._monotonic() >= self.until
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether there is a lease that can be extended."""
+        return "extend" in self._capabilities
 
     @property
     def settled(self) -> bool:
@@ -111,7 +129,7 @@ class BaseDelivery:
     def renewed(self, lease: float, asked_at: float) -> None:
         """Note that the lease was extended for ``lease`` seconds from ``asked_at``."""
         self.lease = lease
-        self._until = max(self._until, asked_at + lease)
+        self.until = asked_at + lease
 
     @property
     def _explicit(self) -> bool:
@@ -128,9 +146,17 @@ class BaseDelivery:
             return None
         if verb is not Verb.ACK:
             self._capabilities.need(verb.value)
+        self.check_own()
+        return Settle(self.receipt.token, verb, millis, note)
+
+    def check_own(self) -> None:
+        """Refuse what only the process that reserved the job may do.
+
+        Raises:
+            LeaseLost: If this process inherited the delivery from its parent.
+        """
         if self._pid != os.getpid():
             raise LeaseLost(f"{self!r} belongs to the parent process; reserve in the child")
-        return Settle(self.receipt.token, verb, millis, note[:_NOTE_LIMIT])
 
     def noted(self, verb: Verb, *, held: bool) -> None:
         """Remember what the broker said of a step."""
@@ -158,8 +184,8 @@ class BaseDelivery:
             return Verb.ACK, 0, ""
         if not isinstance(error, Exception):
             return Verb.RELEASE, 0, ""
-        note = f"{type(error).__name__}: {error}"
+        note = _described(error)
         decision = policy.after_failure(self.attempt)
         if isinstance(decision, Abandon):
-            return Verb.DEAD_LETTER, 0, f"{decision.reason}: {note}"
+            return Verb.DEAD_LETTER, 0, note_text("reason", f"{decision.reason}: {note}")
         return Verb.RETRY, round(decision.delay * 1000), note

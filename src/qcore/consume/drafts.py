@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
 from qcore.backend import Enqueue, Enqueued
 from qcore.capabilities import Capabilities
 from qcore.codec import encode_body, encode_envelope
-from qcore.errors import LimitExceeded
+from qcore.errors import InvalidInput, LimitExceeded
 from qcore.job import Job, JobId
 from qcore.options import (
     NewJob,
@@ -48,6 +48,8 @@ class Drafter:
             LimitExceeded: If there are too many, or one is too large.
             UnsupportedCapability: If one asks for what the adapter does not offer.
         """
+        if isinstance(jobs, str | bytes | bytearray | memoryview | Mapping):
+            raise InvalidInput("jobs must be a list of jobs; use enqueue for a single one")
         listed = list(jobs)
         if len(listed) > capabilities.limits.batch:
             raise LimitExceeded(
@@ -64,6 +66,8 @@ class Drafter:
         priority = priority_level(new.priority)
         delay = seconds("delay", new.delay, most=limits.delay)
         due = None if new.at is None else moment(new.at)
+        if delay and due is not None:
+            raise InvalidInput("give a delay or a moment, not both: delay and at")
         given = None if new.id is None else job_id("id", new.id, limits.name)
         dedup = None if new.dedup is None else job_id("dedup", new.dedup, limits.name)
         _need(capabilities, delay=delay > 0 or due is not None, priority=priority != 0)

@@ -7,17 +7,20 @@ keeper. What the parent holds stays the parent's.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Protocol
 
+from qcore.capabilities import Capabilities
 from qcore.clock import Clock
+from qcore.consume.commit import closed
 from qcore.consume.delivery import BaseDelivery
 from qcore.consume.keeper import Keeper
 from qcore.consume.session import Session
-from qcore.errors import Closed
 
-__all__ = ["Closing", "Home"]
+__all__ = ["Closing", "Home", "Keeping"]
 
 
 class Closing(Protocol):
@@ -28,7 +31,47 @@ class Closing(Protocol):
         ...
 
 
-class Home:
+class Keeping:
+    """What both homes do with the leases of deliveries in hand.
+
+    Args:
+        connect: Gives the session that the keeper's thread uses.
+        monotonic: Tells the time.
+    """
+
+    def __init__(self, connect: Callable[[], Session], monotonic: Callable[[], float]) -> None:
+        self._keeper = Keeper(connect, monotonic)
+        self._pid = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process opened the connection, or used it since the fork."""
+        return self._pid == os.getpid()
+
+    def keep(self, delivery: BaseDelivery, holder: object, *, mark: bool = False) -> None:
+        """Keep the lease of a delivery of this process, where leases can be extended."""
+        if delivery.can_be_kept and self.is_here:
+            self._keeper.keep(delivery, holder, mark=mark)
+
+    # A child must not touch the locks of its parent's keeper, which somebody may have held.
+
+    def replan(self, delivery: object) -> None:
+        """Take note that the lease of a delivery was extended by hand; else as ``drop``."""
+        if self.is_here and isinstance(delivery, BaseDelivery):
+            self._keeper.replan(delivery)
+
+    def drop(self, delivery: object) -> None:
+        """Leave the lease of a delivery alone from now on; anything else is ignored."""
+        if self.is_here and isinstance(delivery, BaseDelivery):
+            self._keeper.drop(delivery)
+
+    def leave(self, holder: object) -> None:
+        """Drop the deliveries that only this holder held."""
+        if self.is_here:
+            self._keeper.leave(holder)
+
+
+class Home(Keeping):
     """The shared parts of a connection for callers that block.
 
     Args:
@@ -51,13 +94,14 @@ class Home:
         self.lease = lease
         self.monotonic: Callable[[], float] = time.monotonic
         self._closed = False
+        # Taken only by the first threads of a child, never at the time of a fork.
+        self._starting = threading.Lock()
         self._start()
 
     def _start(self) -> None:
-        self._pid = os.getpid()
         self._session = self._connect()
-        self.keeper = Keeper(lambda: self._session, self.monotonic)
         self.consumers: set[Closing] = set()
+        super().__init__(lambda: self._session, self.monotonic)
 
     @property
     def session(self) -> Session:
@@ -66,25 +110,29 @@ class Home:
         Raises:
             Closed: If the connection is closed.
         """
-        if self._pid != os.getpid():
-            if self._closed:
-                raise Closed("the connection is closed; open a new one")
-            self._start()
+        if not self.is_here:
+            with self._starting:
+                if self._closed:
+                    raise closed()
+                if not self.is_here:
+                    self._start()
         return self._session
 
-    def keep(self, delivery: BaseDelivery, *, mark: bool = False) -> None:
-        """Keep the lease of a delivery of this process, where there are leases."""
-        if "extend" in self.session.capabilities:
-            self.keeper.keep(delivery, mark=mark)
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the broker promised when the session was opened."""
+        return self._session.capabilities
 
     def close(self) -> None:
         """End consumers, heartbeats and the session; harmless twice."""
         if self._closed:
             return
         self._closed = True
-        if self._pid != os.getpid():
+        if not self.is_here:
             return
-        for consumer in list(self.consumers):
-            consumer.close()
-        self.keeper.close()
-        self._session.close()
+        self._session.hurry()
+        with ExitStack() as ends:
+            ends.callback(self._session.close)
+            ends.callback(self._keeper.close)
+            for consumer in list(self.consumers):
+                ends.callback(consumer.close)

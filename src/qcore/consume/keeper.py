@@ -1,9 +1,9 @@
 """The keeper: extends leases from a thread of its own, so that long or busy code keeps its jobs.
 
-In: deliveries to keep, and which of them were started. Out: ``lose()`` on those that the broker
-gave to somebody else. Extends and start marks of one queue share a flush. A broker that is away
-is tried again at the next beat; a delivery whose lease ran out meanwhile shows it by its own
-clock.
+In: deliveries to keep, who holds them, and which of them were started. Out: ``lose()`` on those
+that the broker gave to somebody else. Extends and start marks of one queue share a flush. A
+broker that is away is tried again at the next beat; a delivery whose lease ran out meanwhile
+shows it by its own clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import attrs
 
 from qcore.backend import Settle, Verb
 from qcore.consume.delivery import BaseDelivery
-from qcore.errors import Closed, QcoreError
+from qcore.errors import Closed
 from qcore.log import HEARTBEAT_FAILED, LEASE_LOST, Logger
 
 __all__ = ["Keeper", "Settler"]
@@ -40,10 +40,16 @@ class _Kept:
     delivery: BaseDelivery
     beat_at: float
     mark_at: float | None = None
+    holders: set[int] = attrs.field(factory=set[int])
 
     @property
     def next_at(self) -> float:
         return self.beat_at if self.mark_at is None else min(self.beat_at, self.mark_at)
+
+
+def _next_beat(delivery: BaseDelivery) -> float:
+    """When to extend: with time left for two more tries, however long ago the lease began."""
+    return delivery.until - delivery.lease * (1 - 1 / _BEATS_PER_LEASE)
 
 
 class Keeper:
@@ -64,31 +70,56 @@ class Keeper:
         self._closed = False
         self._log = Logger()
 
-    def keep(self, delivery: BaseDelivery, *, mark: bool = False) -> None:
-        """Extend this delivery's lease until ``drop``.
+    @property
+    def running(self) -> bool:
+        """Whether there was anything to keep so far."""
+        return self._thread is not None
+
+    def keep(self, delivery: BaseDelivery, holder: object, *, mark: bool = False) -> None:
+        """Extend this delivery's lease until ``drop``, or until nobody holds it any more.
 
         Args:
             delivery: What to keep.
+            holder: Who wants it kept, see ``leave``.
             mark: Whether to tell the broker that work on it has started.
         """
-        now = self._monotonic()
         with self._changed:
             if self._closed:
                 return
             kept = self._kept.get(delivery.receipt.token)
             if kept is None:
-                kept = _Kept(delivery, now + delivery.lease / _BEATS_PER_LEASE)
+                kept = _Kept(delivery, _next_beat(delivery))
                 self._kept[delivery.receipt.token] = kept
+            kept.holders.add(id(holder))
             if mark:
-                kept.mark_at = now + _LINGER
+                kept.mark_at = self._monotonic() + _LINGER
             self._start_thread()
-            if kept.next_at < self._wake_at:
-                self._changed.notify()
+            self._hasten(kept)
+
+    def replan(self, delivery: BaseDelivery) -> None:
+        """Take note that the lease of a delivery was extended by hand."""
+        with self._changed:
+            kept = self._kept.get(delivery.receipt.token)
+            if kept is not None:
+                kept.beat_at = _next_beat(delivery)
+                self._hasten(kept)
 
     def drop(self, delivery: BaseDelivery) -> None:
         """Leave this delivery's lease alone from now on."""
         with self._changed:
             self._kept.pop(delivery.receipt.token, None)
+
+    def leave(self, holder: object) -> None:
+        """Drop the deliveries that only this holder held."""
+        with self._changed:
+            for token, kept in list(self._kept.items()):
+                kept.holders.discard(id(holder))
+                if not kept.holders:
+                    del self._kept[token]
+
+    def _hasten(self, kept: _Kept) -> None:
+        if kept.next_at < self._wake_at:
+            self._changed.notify()
 
     def close(self) -> None:
         """Stop; leases run out by themselves."""
@@ -141,14 +172,14 @@ class Keeper:
             held = self._connect().settle(queue, [step for _, step in pairs])
         except Closed:
             return
-        except QcoreError as error:
+        except Exception as error:  # noqa: BLE001  (whatever it was, the next beat comes)
             self._log.warning(HEARTBEAT_FAILED, queue=queue, error=str(error))
             return
         for (kept, step), is_held in zip(pairs, held, strict=True):
             if not is_held:
                 self._lost(kept.delivery)
             elif step.verb is Verb.EXTEND:
-                kept.delivery.renewed(kept.delivery.lease, asked_at)
+                kept.delivery.renewed(step.millis / 1000, asked_at)
 
     def _lost(self, delivery: BaseDelivery) -> None:
         with self._changed:

@@ -43,16 +43,24 @@ class Buffer(Generic[D]):
         # Time spent waiting for jobs says nothing about how long they take.
         self._handed_at = None
 
-    def next(self) -> D:
-        """Hand on the next one."""
+    def next(self) -> D | None:
+        """Hand on the next one; ``None`` if there is none."""
         self._measure()
+        try:
+            item = self._items.popleft()
+        except IndexError:
+            return None
         self._handed_at = self._monotonic()
-        return self._items.popleft()
+        return item
 
     def drain(self) -> list[D]:
-        """Everything that was never handed on."""
-        rest = list(self._items)
-        self._items.clear()
+        """Take out everything that was never handed on; each goes to one caller only."""
+        rest: list[D] = []
+        while self._items:
+            try:
+                rest.append(self._items.popleft())
+            except IndexError:
+                break
         return rest
 
     def _measure(self) -> None:

@@ -228,14 +228,20 @@ class Session:
             self.give_back(queue, step.fit)
             raise
 
-    def insist(self, doing: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the backend; while it is away, and nothing was done, again within patience.
+    def insist(self, doing: str, function: Callable[[], T], *, repeatable: bool) -> T:
+        """Call the backend, within patience again while it is away.
+
+        Args:
+            doing: What is done, for messages.
+            function: Calls it.
+            repeatable: Whether to call again although it may have been done.
 
         Raises:
             QcoreError: As ``call``.
         """
         self.check_open()
-        return self._flushes.insist(lambda: self.call(doing, function, *args, **kwargs))
+        again = partial(self.call, doing, function)
+        return self._flushes.insist(again, repeatable=repeatable)
 
     def call(self, doing: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the backend once, with its errors mapped.

@@ -11,9 +11,18 @@ from qcore.capabilities import Capabilities
 from qcore.consume.delivery import BaseDelivery
 from qcore.errors import InvalidInput, InvalidReceipt, LimitExceeded
 from qcore.job import Receipt
-from qcore.options import lease_seconds, seconds
+from qcore.options import lease_seconds, note_text, seconds
 
 __all__ = ["Settlement", "note_outcomes", "settlement_steps"]
+
+
+def _verb(value: object) -> Verb:
+    for verb in (Verb.ACK, Verb.RELEASE, Verb.RETRY, Verb.DEAD_LETTER, Verb.EXTEND):
+        if value == verb.value:
+            return verb
+    raise InvalidInput(
+        f"verb must be 'ack', 'release', 'retry', 'dead_letter' or 'extend', not {value!r}"
+    )
 
 
 @attrs.frozen
@@ -28,7 +37,7 @@ class Settlement:
     """
 
     delivery: object
-    verb: Verb = attrs.field(default=Verb.ACK, converter=Verb)
+    verb: Verb = attrs.field(default=Verb.ACK, converter=_verb)
     seconds: float = 0.0
     note: str = ""
 
@@ -40,6 +49,8 @@ def settlement_steps(
 
     Raises:
         InvalidInput: If an argument is wrong.
+        LimitExceeded: If there are too many.
+        LeaseLost: If this process inherited one of the deliveries from its parent.
         UnsupportedCapability: If the adapter never does one of them.
     """
     if len(settlements) > capabilities.limits.batch:
@@ -50,31 +61,35 @@ def settlement_steps(
     return steps if capabilities.value("settlement") == "explicit" else []
 
 
-def _step(queue: str, one: Settlement, capabilities: Capabilities) -> Settle:
-    token = _token(queue, one.delivery)
+def _step(queue: str, one: object, capabilities: Capabilities) -> Settle:
+    if not isinstance(one, Settlement):
+        raise InvalidInput(f"a settlement must be a Settlement, not {type(one).__name__}")
+    token, limits = _token(queue, one.delivery), capabilities.limits
     if one.verb is not Verb.ACK:
         capabilities.need(one.verb.value)
     if one.verb is Verb.EXTEND:
-        return Settle(
-            token, one.verb, round(lease_seconds(one.seconds, capabilities.limits) * 1000)
-        )
-    if one.verb is Verb.START:
-        raise InvalidInput("'start' is told by consume itself")
-    delay = seconds("seconds", one.seconds, most=capabilities.limits.delay)
-    return Settle(token, one.verb, round(delay * 1000), one.note)
+        return Settle(token, one.verb, round(lease_seconds(one.seconds, limits) * 1000))
+    delay = seconds("seconds", one.seconds, most=limits.delay)
+    return Settle(token, one.verb, round(delay * 1000), note_text("note", one.note))
 
 
 def _token(queue: str, delivery: object) -> str:
-    receipt = delivery.receipt if isinstance(delivery, BaseDelivery) else delivery
-    if not isinstance(receipt, Receipt):
-        raise InvalidReceipt(f"a settle needs a delivery or its receipt, not {receipt!r}")
-    if receipt.queue != queue:
-        raise InvalidReceipt(f"the receipt is of queue {receipt.queue!r}, not of {queue!r}")
-    return receipt.token
+    if isinstance(delivery, BaseDelivery):
+        delivery.check_own()
+        delivery = delivery.receipt
+    if not isinstance(delivery, Receipt):
+        raise InvalidReceipt(
+            f"a settle needs a delivery or its receipt, not {type(delivery).__name__}"
+        )
+    if delivery.queue != queue:
+        raise InvalidReceipt(f"the receipt is of queue {delivery.queue!r}, not of {queue!r}")
+    return delivery.token
 
 
-def note_outcomes(settlements: Sequence[Settlement], held: Sequence[bool]) -> None:
-    """Tell the deliveries what the broker said."""
+def note_outcomes(settlements: Sequence[Settlement], held: Sequence[bool], asked_at: float) -> None:
+    """Tell the deliveries what the broker said to a call made at ``asked_at``."""
     for one, is_held in zip(settlements, held, strict=True):
         if isinstance(one.delivery, BaseDelivery):
             one.delivery.noted(one.verb, held=is_held)
+            if is_held and one.verb is Verb.EXTEND:
+                one.delivery.renewed(one.seconds, asked_at)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
 from qcore.consume.home import Home
 from qcore.consume.prefetch import Buffer
 from qcore.consume.session import Stopped
-from qcore.errors import Closed
+from qcore.errors import Closed, InvalidInput
 from qcore.queue.delivery import Delivery
 
 __all__ = ["Consumer"]
@@ -27,43 +29,77 @@ class Look(Protocol):
 class Consumer:
     """Iterates over deliveries until it is closed; used as a context manager.
 
-    Leases of everything in hand are kept. Leaving releases what was not started.
+    Several threads may iterate over it at once. Leases of everything in hand are kept. Leaving
+    releases what was not started, and no longer keeps what was neither settled nor entered.
     """
 
     def __init__(self, name: str, home: Home, look: Look, most: int) -> None:
         self._name = name
         self._home = home
         self._look = look
-        self._buffer = Buffer[Delivery](most, home.monotonic)
-        self._handed: list[Delivery] = []
+        self._most = most
+        self._entered = False
         self._closed = False
+        self._start()
+
+    def _start(self) -> None:
+        self._buffer = Buffer[Delivery](self._most, self._home.monotonic)
+        self._turn = threading.Lock()
+        self._pid = os.getpid()
 
     def __enter__(self) -> Self:
         """Start; jobs are taken when the first is asked for."""
+        self._entered = True
         self._home.consumers.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop, and release what was not started."""
         self.close()
+        self._home.consumers.discard(self)
+        self._home.leave(self)
 
     def __iter__(self) -> Iterator[Delivery]:
         """The deliveries."""
         return self
 
     def __next__(self) -> Delivery:
-        """The next delivery; waits for it without end."""
-        self._handed = [delivery for delivery in self._handed if not delivery.settled]
-        if not self._closed and not self._buffer:
-            self._fill()
-        try:
-            delivery = self._buffer.next()
-        except IndexError:
-            # Closed meanwhile, by this thread or another.
-            raise StopIteration from None
-        self._handed.append(delivery)
-        self._home.keep(delivery, mark=True)
+        """The next delivery; waits for it without end.
+
+        Raises:
+            InvalidInput: If used outside its ``with`` block, which gives back what is taken ahead.
+        """
+        if not self._entered:
+            raise InvalidInput("a consumer is used as 'with queue.consume() as deliveries:'")
+        if self._pid != os.getpid():
+            self._begin_in_child()
+        with self._turn:
+            delivery = self._next()
+        if delivery is None:
+            raise StopIteration
+        self._home.keep(delivery, self, mark=delivery.ahead)
         return delivery
+
+    def _begin_in_child(self) -> None:
+        # What was taken ahead is the parent's.
+        self._start()
+        _ = self._home.session
+        self._home.consumers.add(self)
+
+    def _next(self) -> Delivery | None:
+        while not self._closed:
+            if not self._buffer:
+                self._fill()
+            delivery = self._buffer.next()
+            if delivery is None:
+                # Closed meanwhile by another thread, which has them all.
+                continue
+            if not delivery.lost:
+                return delivery
+            # Somebody else may work on it.
+            self._home.drop(delivery)
+        self._release()
+        return None
 
     def _fill(self) -> None:
         limit = self._buffer.limit()
@@ -73,18 +109,24 @@ class Consumer:
             self._closed = True
             return
         for delivery in taken:
-            self._home.keep(delivery)
+            self._home.keep(delivery, self)
         self._buffer.fill(taken)
-        if self._closed:
-            self.close()
 
     def close(self) -> None:
-        """End the iteration, also from another thread or a signal handler; harmless twice."""
+        """End the iteration, also from another thread or a signal handler; harmless twice.
+
+        What was handed on stays kept until the block is left.
+        """
         self._closed = True
-        self._home.consumers.discard(self)
+        if self._pid == os.getpid():
+            self._home.session.interrupt()
+            self._release()
+
+    def _release(self) -> None:
         unstarted = self._buffer.drain()
-        for delivery in [*unstarted, *self._handed]:
-            self._home.keeper.drop(delivery)
-        session = self._home.session
-        session.interrupt()
-        session.give_back(self._name, [delivery.receipt.token for delivery in unstarted])
+        for delivery in unstarted:
+            self._home.drop(delivery)
+        tokens = [delivery.receipt.token for delivery in unstarted]
+        if not self._home.session.give_back(self._name, tokens):
+            # In a signal handler that interrupted a settle: the thread below it comes back here.
+            self._buffer.fill(unstarted)

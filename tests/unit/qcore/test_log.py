@@ -36,7 +36,9 @@ def test_news_are_silent_unless_somebody_listens() -> None:
 
 def test_structlog_is_imported_only_when_something_is_said() -> None:
     """Start-up does not pay for it."""
-    done = run("import sys, qcore; qcore.connect('memory://x').close(); print('structlog' in sys.modules)")
+    done = run(
+        "import sys, qcore; qcore.connect('memory://x').close(); print('structlog' in sys.modules)"
+    )
     assert done.stdout == "False\n"
 
 
@@ -59,9 +61,7 @@ def test_a_host_that_configured_structlog_gets_the_events_there() -> None:
             logger.warning(log.JOB_UNFIT, count=1)
     finally:
         structlog.reset_defaults()
-    assert entries == [
-        {"event": "job.unfit", "log_level": "warning", "queue": "mail", "count": 1}
-    ]
+    assert entries == [{"event": "job.unfit", "log_level": "warning", "queue": "mail", "count": 1}]
 
 
 def test_every_event_is_a_constant_of_its_own() -> None:
