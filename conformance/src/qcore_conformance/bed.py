@@ -111,6 +111,11 @@ class Bed:
         return scaled(self.harness.slack)
 
     @property
+    def recovery(self) -> float:
+        """Seconds after the end of a lease in which its job is out again, on slow machines too."""
+        return scaled(self.harness.recovery)
+
+    @property
     def lease(self) -> float:
         """Seconds of a lease that is short enough to be waited for."""
         return max(self.capabilities.limits.lease_min, scaled(0.5))

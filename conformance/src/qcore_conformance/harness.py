@@ -33,6 +33,7 @@ class Harness:
             to vary may differ.
         waivers: A file of waived invariants, each with a reason; they run all the same, strictly.
         slack: Seconds that a "not before" or "not after" may be off by.
+        recovery: Seconds after the end of a lease in which its job is out again, at most.
         socket_timeout: Seconds after which the client gives up a socket that keeps silent; 0 if
             it has none.
     """
@@ -42,6 +43,7 @@ class Harness:
     reference: bool = True
     waivers: str | Path | None = None
     slack: float = 0.25
+    recovery: float = 2.0
     socket_timeout: float = 0.0
 
     def start(self) -> None:

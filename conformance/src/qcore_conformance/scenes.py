@@ -13,10 +13,24 @@ import qcore
 from .bed import Bed
 from .waiting import scaled
 
-__all__ = ["at_once", "drained", "endings", "pass_time", "quiet", "taken"]
+__all__ = [
+    "CLOCKS",
+    "LONG",
+    "at_once",
+    "drained",
+    "endings",
+    "pass_time",
+    "quiet",
+    "taken",
+    "taking_ahead",
+]
 
 T = TypeVar("T")
 
+LONG = 60.0
+"""Seconds of a lease that does not end during a test."""
+CLOCKS = 0.01
+"""Seconds by which two clocks of one machine may disagree about an interval."""
 _MUST_HAPPEN = 10.0
 _MUST_NOT_HAPPEN = 0.2
 
@@ -69,3 +83,19 @@ def endings(bed: Bed) -> list[qcore.Verb]:
 def pass_time(until: float) -> None:
     """Let time pass until a moment of ``time.monotonic``, where nothing can be waited for."""
     time.sleep(max(0.0, until - time.monotonic()))
+
+
+def taking_ahead(consumer: qcore.Consumer, queue: qcore.Queue, count: int) -> qcore.Delivery:
+    """Make a consumer take ahead: it meets short jobs first, then ``count`` others.
+
+    Returns:
+        The first of the others; the rest lies in the consumer's hands, unless it takes only what
+        it works on.
+    """
+    queue.enqueue_many([b"short"] * 10)
+    for _ in range(5):
+        next(consumer).ack()
+    queue.enqueue_many([b"%d" % number for number in range(count)])
+    while (delivery := next(consumer)).job.body == b"short":
+        delivery.ack()
+    return delivery

@@ -12,13 +12,10 @@ import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.marks import invariant
 from qcore_conformance.outcomes import NotApplicable
-from qcore_conformance.scenes import drained, quiet, taken
+from qcore_conformance.scenes import CLOCKS, LONG, drained, quiet, taken
 from qcore_conformance.waiting import scaled
 
-_LONG = 60.0
 _ENDLESS = qcore.RetryPolicy(max_attempts=None, first_delay=0.0)
-_CLOCKS = 0.01
-"""Seconds by which two clocks of one machine may disagree about an interval."""
 
 
 @invariant("Q-REL-01")
@@ -27,12 +24,12 @@ def test_a_released_job_can_be_taken_at_once(bed: Bed) -> None:
     queue, other = bed.queue(), bed.connect().queue("q")
     job_id = queue.enqueue(b"\x00body", headers={"k": "v"})
     for giver, getter in ((queue, other), (other, queue), (queue, queue)):
-        delivery = taken(giver, _LONG)
+        delivery = taken(giver, LONG)
         before = time.monotonic()
 
         delivery.release()
 
-        again = taken(getter, _LONG)
+        again = taken(getter, LONG)
         assert time.monotonic() - before < scaled(5.0)
         assert (again.job.id, again.job.body) == (job_id, b"\x00body")
         assert dict(again.job.headers) == {"k": "v"}
@@ -44,11 +41,11 @@ def test_a_release_wakes_whoever_waits(bed: Bed) -> None:
     """A consumer that sleeps gets the job, without waiting for the lease."""
     queue, other = bed.queue(), bed.connect().queue("q")
     queue.enqueue(b"")
-    delivery = taken(queue, _LONG)
+    delivery = taken(queue, LONG)
     found: list[tuple[float, qcore.Delivery]] = []
 
     def wait() -> None:
-        arrived = taken(other, _LONG)
+        arrived = taken(other, LONG)
         found.append((time.monotonic(), arrived))
 
     sleeper = threading.Thread(target=wait)
@@ -74,7 +71,7 @@ def test_release_is_not_counted_and_retry_is(bed: Bed) -> None:
 
     seen: list[tuple[int, int]] = []
     for give_back in ("release", "retry", "release", "release", "retry", "ack"):
-        delivery = taken(queue, _LONG)
+        delivery = taken(queue, LONG)
         seen.append((delivery.number, delivery.attempt))
         queue.settle_many([qcore.Settlement(delivery, qcore.Verb(give_back))])
 
@@ -88,7 +85,7 @@ def test_a_retried_job_comes_back_when_it_is_due(bed: Bed, patience: float) -> N
     """Neither before nor much later, to one who sleeps as to one who asks again and again."""
     queue, other = bed.queue(), bed.connect().queue("q")
     queue.enqueue(b"")
-    delivery = taken(queue, _LONG)
+    delivery = taken(queue, LONG)
     delay = scaled(0.5)
 
     asked = time.monotonic()
@@ -96,12 +93,12 @@ def test_a_retried_job_comes_back_when_it_is_due(bed: Bed, patience: float) -> N
     told = time.monotonic()
     again = None
     while again is None and time.monotonic() < told + delay + scaled(10.0):
-        again = other.reserve(timeout=scaled(patience), lease=_LONG)
+        again = other.reserve(timeout=scaled(patience), lease=LONG)
     came = time.monotonic()
 
     assert again is not None
     bed.figure("retry came late by", (came - told - delay) * 1000, "ms")
-    assert came - asked >= delay - _CLOCKS
+    assert came - asked >= delay - CLOCKS
     assert came - told <= delay + bed.slack
     again.ack()
 
@@ -118,7 +115,7 @@ def test_jobs_given_back_are_never_lost(bed: Bed) -> None:
     chance, acked = random.Random(11), list[str]()
 
     while len(acked) < len(expected):
-        delivery = taken(queue, _LONG)
+        delivery = taken(queue, LONG)
         verb = chance.choice([*verbs, "ack"])
         assert queue.settle_many([qcore.Settlement(delivery, qcore.Verb(verb))]) == [True]
         if verb == "ack":
@@ -141,7 +138,7 @@ def test_a_job_whose_work_failed_comes_back(bed: Bed) -> None:
     job_id = queue.enqueue(b"")
 
     for error in (ZeroDivisionError, SystemExit, KeyError, GeneratorExit):
-        with pytest.raises(error), taken(queue, _LONG):
+        with pytest.raises(error), taken(queue, LONG):
             raise error
 
     assert [delivery.job.id for delivery in drained(queue)] == [job_id]

@@ -12,9 +12,7 @@ import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.marks import invariant
 from qcore_conformance.outcomes import NotApplicable, Unknown
-from qcore_conformance.scenes import at_once, drained, endings, quiet, taken
-
-_LONG = 60.0
+from qcore_conformance.scenes import LONG, at_once, drained, endings, quiet, taken
 
 
 @invariant("Q-ACK-02", "Q-SETTLE-01")
@@ -214,7 +212,7 @@ def test_where_settlement_is_automatic_ack_does_nothing(bed: Bed) -> None:
 
 def _lease(bed: Bed) -> float | None:
     """A lease that does not end during the test, where there are leases."""
-    return _LONG if bed.claims("lease") else None
+    return LONG if bed.claims("lease") else None
 
 
 def _all_verbs(bed: Bed) -> list[qcore.Verb]:
@@ -251,4 +249,4 @@ def _remove_all(bed: Bed, queue: qcore.Queue) -> None:
     drained(queue)
     if bed.claims("purge"):
         queue.purge("dead")
-    assert time.monotonic() - started < _LONG
+    assert time.monotonic() - started < LONG
