@@ -15,7 +15,7 @@ local function show(jobs, dues)
   local bodies = store.bodies(jobs)
   for i, job in ipairs(jobs) do
     local note = redis.call('HGET', key.notes, job.ref) or ''
-    for _, cell in ipairs({job.id, element_of(job), dues[i] or -1, bodies[i] or '', note}) do
+    for _, cell in ipairs({job.id, element_of(job), dues[i] or -1, bodies[i] or store.remains(job), note}) do
       rows[#rows + 1] = cell
     end
   end

@@ -1,6 +1,6 @@
 -- Drops jobs of one state, at most so many in one call. Works at full memory.
 --
--- KEYS: meta delayed jobs dead graves notes {lines}
+-- KEYS: meta leased delayed jobs dead graves notes {lines}
 -- ARGV: state most
 -- Returns how many were dropped.
 --- include: common

@@ -92,7 +92,8 @@ function sink.job(job, body)
   -- A job that was in dying hands goes out alone, so that it can harm no other.
   if alone or (#tokens > 0 and job.lost > 0) then return false end
   if not body then
-    bury(job, 'its stored body is missing', now)
+    local foreign = store.remains(job) ~= ''
+    bury(job, foreign and 'this is no entry that qcore wrote' or 'its stored body is missing', now)
     return true
   end
   alone = job.lost > 0

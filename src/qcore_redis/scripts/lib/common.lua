@@ -50,6 +50,12 @@ local function call_many(head, items)
   end
 end
 
+local function forget_notes(jobs)
+  local refs = {}
+  for i, job in ipairs(jobs) do refs[i] = job.ref end
+  call_many({'HDEL', key.notes}, refs)
+end
+
 local function count(field, amount)
   if amount > 0 then redis.call('HINCRBY', key.meta, field, amount) end
 end

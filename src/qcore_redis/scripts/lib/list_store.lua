@@ -42,6 +42,11 @@ function store.bodies(jobs)
   return found
 end
 
+-- What lies where no body was found: nothing.
+function store.remains()
+  return ''
+end
+
 -- Where a dead job's body stays: where it is.
 function store.entomb(job)
   return job.ref
@@ -102,6 +107,7 @@ function store.drop_ready(most)
         if element ~= '' then jobs[#jobs + 1] = parse(element) or {ref = element} end
       end
       store.forget(jobs)
+      forget_notes(jobs)
       drop_next(key.ready[level], #elements)
       dropped = dropped + #jobs
     until #elements == 0

@@ -66,18 +66,61 @@ function store.bodies(jobs)
   return found
 end
 
--- Moves a dead job out of its stream, so that pending entries are jobs in hand. It stays there
--- only if another job of the same id has its body in the hash.
+-- What lies where no body of ours was found: the fields of a foreign entry, or nothing.
+function store.remains(job)
+  local entry = entry_of(job)
+  local read = entry and redis.call('XRANGE', key.new[job.level], entry, entry) or {}
+  return read[1] and table.concat(read[1][2], ' ') or ''
+end
+
+-- Moves a dead job out of its stream, so that pending entries are jobs in hand. It stays there only
+-- if it is foreign, or if another job of the same id has its body in the hash.
 function store.entomb(job)
   local entry = entry_of(job)
   if not entry then return job.ref end
   local body = store.bodies({job})[1]
-  if not body or redis.call('HSETNX', key.jobs, job.id, body) == 0 then return job.ref end
+  if not body then
+    -- An entry that was deleted would be pending for ever.
+    if store.remains(job) == '' then redis.call('XACK', key.new[job.level], GROUP, entry) end
+    return job.ref
+  end
+  if redis.call('HSETNX', key.jobs, job.id, body) == 0 then return job.ref end
   store.forget({job})
   return 'j:' .. job.id
 end
 
--- Reads new entries; a stream or group that is missing is made, from the very beginning.
+-- The entries of a level that were handed out before and still have a job.
+local function known_entries(level)
+  local known = {}
+  local function note(job)
+    local entry = job and job.level == level and entry_of(job)
+    if entry then known[#known + 1] = entry end
+  end
+  for _, token in ipairs(redis.call('ZRANGE', key.leased, 0, -1)) do note(parse_token(token)) end
+  for _, element in ipairs(redis.call('ZRANGE', key.delayed, 0, -1)) do note(parse(element)) end
+  for _, element in ipairs(redis.call('LRANGE', key.again[level], 0, -1)) do note(parse(element)) end
+  for _, element in ipairs(redis.call('HVALS', key.graves)) do note(parse(element)) end
+  return known
+end
+
+-- Makes the group of a level. Where there was one, what it had handed out is pending again, and new
+-- is what comes after: entries are handed out in order, and deleted when their job is finished.
+local function make_group(level)
+  local known, last, last_ms, last_seq = known_entries(level), '0', 0, 0
+  for _, entry in ipairs(known) do
+    local ms, seq = string.match(entry, '^(%d+)%-(%d+)$')
+    ms, seq = tonumber(ms), tonumber(seq)
+    if ms and (ms > last_ms or (ms == last_ms and seq > last_seq)) then
+      last, last_ms, last_seq = entry, ms, seq
+    end
+  end
+  redis.call('XGROUP', 'CREATE', key.new[level], GROUP, last)
+  for _, entry in ipairs(known) do
+    redis.call('XCLAIM', key.new[level], GROUP, GROUP, 0, entry, 'FORCE', 'JUSTID')
+  end
+end
+
+-- Reads new entries; a group that is missing is made.
 local function read_new(level, want)
   if redis.call('EXISTS', key.new[level]) == 0 then return {} end
   local words = {'XREADGROUP', 'GROUP', GROUP, GROUP, 'COUNT', want,
@@ -85,7 +128,7 @@ local function read_new(level, want)
   local reply = redis.pcall(unpack(words))
   if reply and reply.err then
     if not string.find(reply.err, 'NOGROUP') then error(reply.err) end
-    redis.call('XGROUP', 'CREATE', key.new[level], GROUP, '0')
+    make_group(level)
     reply = redis.call(unpack(words))
   end
   return reply and reply[1] and reply[1][2] or {}
@@ -115,7 +158,8 @@ local function undelivered(level)
   if size == 0 then return 0 end
   local pending = redis.pcall('XPENDING', key.new[level], GROUP)
   if pending.err then return size end
-  return size - pending[1]
+  -- An entry that somebody deleted is pending all the same.
+  return math.max(0, size - pending[1])
 end
 
 function store.has_more()
@@ -186,6 +230,7 @@ function store.drop_ready(most)
       end
     end
     store.forget(jobs)
+    forget_notes(jobs)
     drop_next(key.again[level], #elements)
     dropped = dropped + #jobs
     if dropped >= most then break end
@@ -208,5 +253,5 @@ end
 
 -- Dead jobs lie in the hash; one that had to stay in its stream is found by its entry's id.
 function store.refs_of_id(id)
-  return {'j:' .. id, 'e:' .. id}
+  return {'j:' .. id, 'e:' .. id, id}
 end
