@@ -23,6 +23,7 @@ from qcore.consume.async_flushes import AsyncFlushes
 from qcore.consume.commit import Pause, closed
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Terms
+from qcore.consume.leftovers import Leftovers
 from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, combined, reserving
 from qcore.consume.session import LANES, RING_AGAIN, check, tokens_of
 from qcore.errors import Closed, QcoreError
@@ -52,6 +53,7 @@ class AsyncSession:
         self._monotonic = monotonic
         self._closing: asyncio.Task[None] | None = None
         self._waits: set[object] = set()
+        self._leftovers = Leftovers()
         self._errands: set[asyncio.Task[None]] = set()
         self._opened: tuple[Capabilities, AsyncFlushes] | None = None
         self._log = Logger()
@@ -121,7 +123,8 @@ class AsyncSession:
     ) -> Sequence[Taken]:
         limits = [one.limit for one in requests]
         whole = TakeRequest(sum(limits), requests[0].lease_ms, requests[0].started)
-        parts = combined(limits, await self.backend.take(queue, whole, number))
+        taken = self._leftovers.take(queue, whole.limit)
+        parts = combined(limits, taken or await self.backend.take(queue, whole, number))
         if self._closing is not None:
             # Nobody will be there to work on them.
             await self._release(queue, tokens_of(parts))
@@ -129,7 +132,10 @@ class AsyncSession:
         return parts
 
     def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
-        _ = self._errand(self._release(queue, tokens_of(parts)))
+        if "release" in self.capabilities:
+            _ = self._errand(self._release(queue, tokens_of(parts)))
+        else:
+            self._leftovers.keep(queue, parts)
 
     async def give_back(self, queue: str, tokens: Sequence[str]) -> None:
         """Release deliveries that nobody will work on; if that fails, their lease ends them.
@@ -163,21 +169,37 @@ class AsyncSession:
         Raises:
             Stopped: As soon as ``stopped`` says so.
         """
+        woken = False
 
         async def perform(step: Take | Discard | Wait | Pause) -> Any:
+            nonlocal woken
             if isinstance(step, Discard):
                 return await self._discard(queue, step)
             if isinstance(step, Wait):
-                return await self._wait(queue, step.seconds, stopped)
+                await self._wait(queue, step.seconds, stopped)
+                woken = True
+                return None
             check(stopped)
             if isinstance(step, Take):
                 asked_at = self._monotonic()
-                return Found(await self.take(queue, request), asked_at)
+                found = Found(await self.take(queue, request), asked_at)
+                woken = False
+                return found
             if await self._flushes.rest(step.seconds):
                 return True
             raise closed()
 
-        return await arun(reserving(timeout, self._monotonic, admit), perform)
+        try:
+            return await arun(reserving(timeout, self._monotonic, admit), perform)
+        except BaseException:
+            if woken:
+                _ = self._errand(self._pass_on(queue, request))
+            raise
+
+    async def _pass_on(self, queue: str, request: TakeRequest) -> None:
+        """Look once more for a caller who was woken and then left: what woke it is for others."""
+        with suppress(QcoreError):
+            self._orphaned(queue, [await self.take(queue, request)])
 
     async def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
         with self._waiting():

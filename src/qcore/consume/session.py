@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,6 +27,7 @@ from qcore.capabilities import Capabilities
 from qcore.consume.commit import Pause, Reentered, closed
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Flushes, Terms
+from qcore.consume.leftovers import Leftovers
 from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, combined, reserving
 from qcore.errors import Closed, QcoreError
 from qcore.log import JOB_UNFIT, Logger
@@ -79,6 +80,7 @@ class Session:
         self._closing = threading.Event()
         self._closer = threading.Lock()
         self._waits: set[object] = set()
+        self._leftovers = Leftovers()
         self._opened: tuple[Capabilities, Flushes] | None = None
         self._log = Logger()
 
@@ -147,7 +149,8 @@ class Session:
     ) -> Sequence[Taken]:
         limits = [one.limit for one in requests]
         whole = TakeRequest(sum(limits), requests[0].lease_ms, requests[0].started)
-        parts = combined(limits, self.backend.take(queue, whole, number))
+        taken = self._leftovers.take(queue, whole.limit)
+        parts = combined(limits, taken or self.backend.take(queue, whole, number))
         if self._closing.is_set():
             # Nobody will be there to work on them.
             self._orphaned(queue, parts)
@@ -155,7 +158,10 @@ class Session:
         return parts
 
     def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
-        self.give_back(queue, tokens_of(parts))
+        if "release" in self.capabilities:
+            self.give_back(queue, tokens_of(parts))
+        else:
+            self._leftovers.keep(queue, parts)
 
     def give_back(self, queue: str, tokens: Sequence[str]) -> bool:
         """Release deliveries that nobody will work on; if that fails, their lease ends them.
@@ -185,21 +191,37 @@ class Session:
         Raises:
             Stopped: As soon as ``stopped`` says so.
         """
+        woken = False
 
         def perform(step: Take | Discard | Wait | Pause) -> Any:
+            nonlocal woken
             if isinstance(step, Discard):
                 return self._discard(queue, step)
             if isinstance(step, Wait):
-                return self._wait(queue, step.seconds, stopped)
+                self._wait(queue, step.seconds, stopped)
+                woken = True
+                return None
             check(stopped)
             if isinstance(step, Take):
                 asked_at = self._monotonic()
-                return Found(self.take(queue, request), asked_at)
+                found = Found(self.take(queue, request), asked_at)
+                woken = False
+                return found
             if self._flushes.rest(step.seconds):
                 return True
             raise closed()
 
-        return run(reserving(timeout, self._monotonic, admit), perform)
+        try:
+            return run(reserving(timeout, self._monotonic, admit), perform)
+        except BaseException:
+            if woken:
+                self._pass_on(queue, request)
+            raise
+
+    def _pass_on(self, queue: str, request: TakeRequest) -> None:
+        """Look once more for a caller who was woken and then left: what woke it is for others."""
+        with suppress(QcoreError):
+            self._orphaned(queue, [self.take(queue, request)])
 
     def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
         with self._waiting():

@@ -161,7 +161,10 @@ class Queue:
             lease: Seconds that each stays hidden from others between two heartbeats.
         """
         self.session.check_open()
-        most = count("prefetch", prefetch, self.session.capabilities.limits.batch)
+        capabilities = self.session.capabilities
+        most = count("prefetch", prefetch, capabilities.limits.batch)
+        # What cannot be given back when the consumer closes is not taken ahead.
+        most = most if "release" in capabilities else 1
         look = partial(self._look, lease=self._lease(lease))
         return Consumer(self.name, self._home, look, most)
 
