@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+
+from qcore.backend import Settle, Taken, TakenJob, Verb
+from qcore.capabilities import Capabilities, Claim
+from qcore.clock import ManualClock
+from qcore.codec import encode_envelope
+from qcore.consume.delivery import BaseDelivery, intake
+from qcore.errors import Corrupt
+from qcore.job import Job, Receipt
+from qcore.policy import RetryPolicy
+from tests.unit.qcore.stubs import listening, spoilt
+
+
+def taken(name: str, envelope: bytes | None = None, attempt: int = 1) -> TakenJob:
+    """A job that was taken."""
+    stored = encode_envelope(Job(name, "q", b"body")) if envelope is None else envelope
+    return TakenJob(f"{name}|1|me", name, stored, attempt=attempt)
+
+
+def delivery(
+    clock: ManualClock,
+    body: bytes = b"",
+    codec: str = "bytes",
+    promises: Capabilities | None = None,
+) -> BaseDelivery:
+    """A delivery with a lease of 10 seconds."""
+    return BaseDelivery(
+        Job("j", "q", body, codec=codec),
+        TakenJob("j|3|me", "j", b"", number=3, attempt=2, crashes=1, alone=True),
+        lease=10.0,
+        asked_at=clock.monotonic(),
+        ahead=False,
+        capabilities=promises or spoilt(),
+        monotonic=clock.monotonic,
+    )
+
+
+def test_what_can_be_read_is_handed_out() -> None:
+    """With the job as it was enqueued."""
+    jobs, unfit = intake("q", Taken([taken("a"), taken("b")]), RetryPolicy())
+    assert [(job.id, job.queue, job.body) for job, _ in jobs] == [
+        ("a", "q", b"body"),
+        ("b", "q", b"body"),
+    ]
+    assert unfit == []
+
+
+def test_what_cannot_be_read_is_set_aside() -> None:
+    """With the reason, and others come through."""
+    jobs, unfit = intake("q", Taken([taken("a", b"junk"), taken("b")]), RetryPolicy())
+    assert [job.id for job, _ in jobs] == ["b"]
+    (step,) = unfit
+    assert (step.token, step.verb) == ("a|1|me", Verb.DEAD_LETTER)
+    assert "job a of queue q" in step.note
+
+
+def test_what_has_no_attempt_left_after_a_crash_is_set_aside() -> None:
+    """Nobody was there to say so when its worker died."""
+    last, over = taken("last", attempt=3), taken("over", attempt=4)
+    jobs, unfit = intake("q", Taken([last, over]), RetryPolicy(max_attempts=3))
+    assert [job.id for job, _ in jobs] == ["last"]
+    assert unfit == [
+        Settle("over|1|me", Verb.DEAD_LETTER, note="its worker died in the last of 3 attempts")
+    ]
+    assert not intake("q", Taken([over]), RetryPolicy(max_attempts=None))[1]
+
+
+def test_a_delivery_says_what_the_broker_said() -> None:
+    """And shows no body."""
+    one = delivery(ManualClock(), b"secret")
+    assert (one.number, one.attempt, one.crashes, one.alone) == (3, 2, 1, True)
+    assert one.receipt == Receipt("q", "j|3|me")
+    assert repr(one) == "<BaseDelivery q/j attempt 2>"
+
+
+def test_the_value_is_decoded_as_its_job_says() -> None:
+    """Or is corrupt."""
+    clock = ManualClock()
+    assert delivery(clock, b'{"a":1}', "json").value == {"a": 1}
+    assert delivery(clock, b"raw").value == b"raw"
+    with pytest.raises(Corrupt):
+        _ = delivery(clock, b"{", "json").value
+
+
+def test_a_delivery_is_lost_when_its_lease_ran_out() -> None:
+    """By its own clock, counted from before the broker was asked."""
+    clock = ManualClock()
+    one = delivery(clock)
+    clock.advance(9.999)
+    assert not one.lost
+    clock.advance(0.001)
+    assert one.lost
+
+
+def test_an_extended_lease_counts_from_when_it_was_asked_for() -> None:
+    """Also when it became shorter."""
+    clock = ManualClock()
+    one = delivery(clock)
+    asked_at = clock.monotonic()
+    clock.advance(8.0)
+    one.renewed(20.0, asked_at)
+    assert (one.lease, one.until) == (20.0, 20.0)
+    one.renewed(1.0, clock.monotonic())
+    clock.advance(1.0)
+    assert one.lost
+
+
+def test_a_delivery_without_a_lease_is_never_lost() -> None:
+    """Nobody else will get it."""
+    clock = ManualClock()
+    one = delivery(clock, promises=listening())
+    clock.advance(1e6)
+    assert not one.lost
+    assert not one.can_be_kept
+
+
+@pytest.mark.parametrize("verb", [Verb.ACK, Verb.RELEASE, Verb.RETRY, Verb.DEAD_LETTER])
+def test_a_delivery_remembers_how_it_ended(verb: Verb) -> None:
+    """Settled, or lost."""
+    one, other = delivery(ManualClock()), delivery(ManualClock())
+    one.noted(verb, held=True)
+    other.noted(verb, held=False)
+    assert (one.settled, one.lost) == (True, False)
+    assert (other.settled, other.lost) == (False, True)
+
+
+@pytest.mark.parametrize("verb", [Verb.EXTEND, Verb.START])
+def test_what_goes_on_is_not_settled(verb: Verb) -> None:
+    """An extension ends nothing."""
+    one = delivery(ManualClock())
+    one.noted(verb, held=True)
+    assert not one.settled
+
+
+def test_losing_is_for_good() -> None:
+    """The broker gave the job to somebody else."""
+    one = delivery(ManualClock())
+    one.lose()
+    one.renewed(100.0, 0.0)
+    assert one.lost
+
+
+def test_only_the_names_of_its_own_kind_are_capabilities() -> None:
+    """An adapter without leases keeps none."""
+    assert Capabilities("x", {"extend": Claim(value=False)}).value("extend") is False
+    assert not delivery(ManualClock(), promises=spoilt("extend")).can_be_kept

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+
+from qcore.backend import Enqueued
+from qcore.capabilities import Limits
+from qcore.codec import decode_envelope
+from qcore.consume.drafts import Drafter, job_ids
+from qcore.errors import InvalidInput, LimitExceeded, UnsupportedCapability
+from qcore.options import NewJob
+from tests.unit.qcore.stubs import spoilt
+
+NOW = 1_000_000.0
+ALL = spoilt()
+
+
+def drafter(codec: str = "bytes") -> Drafter:
+    """A drafter whose ids are counted."""
+    ids = iter(range(1000))
+    return Drafter("mail", codec, lambda: f"id{next(ids)}", lambda: NOW)
+
+
+def test_a_plain_body_becomes_a_job_with_an_id_of_its_own() -> None:
+    """Several at once, in order, with the producer's time."""
+    first, second = drafter().draft([b"a", b"b"], ALL)
+    assert (first.id, second.id) == ("id0", "id1")
+    assert (first.unique, first.dedup, first.delay_ms, first.at_ms) == (False, None, 0, None)
+    job = decode_envelope(first.id, "mail", first.envelope)
+    assert (job.body, job.enqueued_at, job.codec) == (b"a", NOW, "bytes")
+
+
+def test_options_are_carried_over() -> None:
+    """Times in milliseconds; what the broker counts is not in the envelope."""
+    new = NewJob({"to": "ann"}, headers={"k": "v"}, id="mine", dedup="key", delay=1.5, priority=3)
+    (draft,) = drafter("json").draft([new], ALL)
+    assert (draft.id, draft.unique, draft.dedup) == ("mine", True, "key")
+    assert (draft.delay_ms, draft.at_ms, draft.priority) == (1500, None, 3)
+    job = decode_envelope(draft.id, "mail", draft.envelope)
+    assert (job.body, job.codec, job.headers, job.priority) == (
+        b'{"to":"ann"}',
+        "json",
+        {"k": "v"},
+        3,
+    )
+
+
+def test_a_moment_is_given_to_the_broker_as_it_is() -> None:
+    """Whose clock judges it, also when it is past."""
+    when = datetime.fromtimestamp(NOW + 60, tz=UTC)
+    drafts = drafter().draft(
+        [NewJob(b"", at=when), NewJob(b"", at=NOW + 60.5), NewJob(b"", at=1)], ALL
+    )
+    assert [draft.at_ms for draft in drafts] == [1_000_060_000, 1_000_060_500, 1000]
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
+    ({"body": "text"}, InvalidInput),
+    ({"body": b"x" * 101}, LimitExceeded),
+    ({"delay": -1}, InvalidInput),
+    ({"delay": 1001}, LimitExceeded),
+    ({"at": NOW + 1001}, LimitExceeded),
+    ({"at": datetime(2026, 1, 1)}, InvalidInput),  # noqa: DTZ001  (that is the point)
+    ({"at": "tomorrow"}, InvalidInput),
+    ({"at": NOW, "delay": 1.0}, InvalidInput),
+    ({"priority": 5}, LimitExceeded),
+    ({"id": "a b"}, InvalidInput),
+    ({"id": "x" * 9}, LimitExceeded),
+    ({"id": ""}, InvalidInput),
+    ({"dedup": "ü"}, InvalidInput),
+    ({"headers": {"a": 1}}, InvalidInput),
+    ({"headers": None}, InvalidInput),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"), WRONG, ids=[str(number) for number in range(len(WRONG))]
+)
+def test_wrong_options_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
+    """Before anything is sent."""
+    limits = Limits(body=100, delay=1000.0, name=8)
+    given: dict[str, Any] = {"body": b"", **options}
+    with pytest.raises(error):
+        drafter().draft([NewJob(given.pop("body"), **given)], attrs.evolve(ALL, limits=limits))
+
+
+@pytest.mark.parametrize(
+    ("options", "capability"),
+    [
+        ({"delay": 1.0}, "delay"),
+        ({"at": NOW}, "delay"),
+        ({"priority": 1}, "priority"),
+        ({"id": "mine"}, "idempotent_id"),
+        ({"dedup": "key"}, "dedup"),
+    ],
+)
+def test_options_that_the_adapter_does_not_offer_are_refused(
+    options: dict[str, Any], capability: str
+) -> None:
+    """By name; the same options at their defaults are no option."""
+    with pytest.raises(UnsupportedCapability, match=capability):
+        drafter().draft([NewJob(b"", **options)], spoilt(capability))
+    assert drafter().draft([NewJob(b"", delay=0, priority=0)], spoilt(capability))
+
+
+def test_one_job_is_not_taken_for_many() -> None:
+    """A text is a list of letters, and a mapping one of its keys."""
+    wrong: list[Any] = [b"ab", "ab", bytearray(b"ab"), memoryview(b"ab"), {"a": 1}]
+    for jobs in wrong:
+        with pytest.raises(InvalidInput, match="list of jobs"):
+            drafter("json").draft(jobs, ALL)
+
+
+def test_a_batch_holds_its_limit() -> None:
+    """Whole or not at all; none is a batch as well."""
+    limited = attrs.evolve(ALL, limits=Limits(batch=3))
+    assert len(drafter().draft([b""] * 3, limited)) == 3
+    assert drafter().draft([], limited) == []
+    with pytest.raises(LimitExceeded, match="4 jobs at once, the limit is 3"):
+        drafter().draft(iter([b""] * 4), limited)
+
+
+def test_the_caller_gets_what_the_broker_says() -> None:
+    """Id, whether it is new, and who heard it."""
+    first, second = job_ids([Enqueued("a"), Enqueued("b", created=False, receivers=2)])
+    assert (first, first.created, first.receivers) == ("a", True, None)
+    assert (second, second.created, second.receivers) == ("b", False, 2)
