@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -92,17 +92,22 @@ def opening(text: str, require: Iterable[str], clock: Clock) -> Opening:
     best = adapter.promises()
     if "lease" in params:
         lease_seconds(params["lease"], best.limits)
-    required = frozenset(_known(item) for item in require)
+    required = _required(require)
     if missing := best.missing(required):
         why = "; ".join(filter(None, (_why(best, item.partition(":")[0]) for item in missing)))
         raise UnsupportedCapability(best.adapter, "', '".join(missing), why)
     return Opening(url, adapter, parts, params, required, clock)
 
 
-def _known(requirement: str) -> str:
-    name = requirement.partition(":")[0]
-    if name not in KNOWN:
-        raise InvalidInput(
-            f"{name!r} is no capability{nearest(name, KNOWN)} Known: {', '.join(KNOWN)}"
-        )
+def _required(require: object) -> frozenset[str]:
+    if isinstance(require, str | bytes) or not isinstance(require, Iterable):
+        raise InvalidInput("require must be a list of capabilities, such as ['fenced']")
+    return frozenset(map(_known, cast("Iterable[object]", require)))
+
+
+def _known(requirement: object) -> str:
+    name = requirement.partition(":")[0] if isinstance(requirement, str) else requirement
+    if not isinstance(requirement, str) or name not in KNOWN:
+        hint = nearest(str(name), KNOWN) or "."
+        raise InvalidInput(f"{name!r} is no capability{hint} Known: {', '.join(KNOWN)}")
     return requirement
