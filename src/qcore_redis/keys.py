@@ -29,7 +29,7 @@ key                                type    holds
 ``D`` is the design, ``list`` or ``stream``: queues of the two adapters never meet.
 Times are unix milliseconds of the server. An element is ``ref|level|number|attempt|crashes|lost``
 and a token an element with ``|mark|owner`` (see ``scripts/lib/common.lua``). What remains of an
-empty queue: ``meta``; of streams also the empty streams and perhaps ``bell``.
+empty queue: ``meta``; of lists perhaps a blank, of streams the empty streams and perhaps ``bell``.
 
 Pub/Sub stores nothing; its channels are ``qc:DB:{n/q}``, since channels ignore database numbers.
 """

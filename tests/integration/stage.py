@@ -29,6 +29,7 @@ __all__ = [
     "held",
     "members",
     "places",
+    "round_trip",
     "texts",
     "together",
 ]
@@ -232,6 +233,15 @@ def texts(value: Value) -> list[str]:
 
 def _query(params: Mapping[str, object]) -> str:
     return "&".join(f"{name}={quote(str(value))}" for name, value in params.items())
+
+
+def round_trip(stage: Stage, url: str) -> None:
+    """A job goes in and out at a URL, the waiting included."""
+    line = stage.connect(url).queue()
+    assert line.reserve(timeout=0.01) is None
+    line.enqueue(b"job")
+    held(line.reserve(timeout=1)).ack()
+    line.purge()
 
 
 def held(found: Hand | None) -> Hand:
