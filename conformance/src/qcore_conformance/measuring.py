@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
+
+import attrs
 
 from .outcomes import NotRun
 
-__all__ = ["open_descriptors", "percentile", "resident_bytes"]
+__all__ = ["Footprint", "open_descriptors", "percentile", "resident_bytes"]
 
 _DESCRIPTORS = Path("/dev/fd")
 _MEMORY = Path("/proc/self/statm")
@@ -40,3 +44,29 @@ def resident_bytes() -> int:
 def percentile(samples: Sequence[float], part: float) -> float:
     """The least sample that is not below this part of all, such as 0.99."""
     return sorted(samples)[max(0, math.ceil(part * len(samples)) - 1)]
+
+
+@attrs.frozen
+class Footprint:
+    """What this process holds that a leak would make more of.
+
+    Attributes:
+        threads: Threads that run.
+        descriptors: Files and sockets that are open.
+    """
+
+    threads: int
+    descriptors: int
+
+    @classmethod
+    def now(cls) -> Self:
+        """What it holds now.
+
+        Raises:
+            NotRun: If the system does not tell.
+        """
+        return cls(threading.active_count(), open_descriptors())
+
+    def exceeds(self, other: Footprint) -> bool:
+        """Whether it is more of anything."""
+        return self.threads > other.threads or self.descriptors > other.descriptors
