@@ -9,7 +9,7 @@ import pytest
 
 from qcore_conformance import children
 from qcore_conformance.processes import ProcessFailed, ScriptProcess
-from qcore_conformance.waiting import scaled, wait_until
+from qcore_conformance.waiting import wait_until
 
 
 @pytest.fixture
@@ -195,17 +195,3 @@ def test_a_script_is_started_once(script: Path) -> None:
     with process, pytest.raises(ProcessFailed, match="started before"):
         process.start()
     process.close()
-
-
-def test_timeouts_stretch_on_slow_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By one factor for all."""
-    monkeypatch.setenv("QCORE_TIME_SCALE", "2.5")
-    assert scaled(2.0) == 5.0
-
-
-def test_a_condition_that_never_holds_is_named() -> None:
-    """And asked once more at the very end."""
-    asked: list[int] = []
-    with pytest.raises(TimeoutError, match="until it rains"):
-        wait_until(lambda: asked.append(1), within=0.0, what="it rains")
-    assert asked

@@ -6,7 +6,6 @@ between; one that does both in one step loses it nowhere.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -24,7 +23,7 @@ from qcore_conformance.processes import ScriptProcess
 from qcore_conformance.proxy import CountingProxy
 from qcore_conformance.servers import Server
 from qcore_conformance.verdicts import Verdict
-from qcore_conformance.waiting import wait_until
+from qcore_conformance.waiting import drain
 
 SCRIPT = Path(toy_queue.__file__)
 PROMISED = Guarantees(lease=toy_queue.LEASE, recovery=0.1, minimum=Minimum(faults=1))
@@ -76,18 +75,14 @@ class Sweep:
         return ScriptProcess(SCRIPT, address, name="w", arguments=[self._version, str(folder)])
 
     def _drain(self, history: History) -> None:
-        """Recover and take until nothing came for longer than a job may be hidden."""
-        last = time.monotonic()
+        """Recover and take until nothing can be hidden any more."""
 
-        def is_quiet() -> bool:
-            nonlocal last
+        def take() -> bool:
             client.call("EVAL", toy_queue.RECOVER, 0)
-            if toy_queue.work(history, client, self._version, verb="drain"):
-                last = time.monotonic()
-            return time.monotonic() - last > PROMISED.horizon + 0.05
+            return toy_queue.work(history, client, self._version, verb="drain")
 
         with self._server.connect() as client:
-            wait_until(is_quiet, within=10, what="nothing comes any more")
+            drain(take, horizon=PROMISED.horizon)
 
 
 @pytest.fixture
