@@ -38,6 +38,7 @@ def test_close_gives_back_what_was_not_started(bed: Bed, what: str) -> None:
             raise NotApplicable("this adapter takes nothing ahead")
         closed = time.monotonic()
         _WAYS[what](connection, consumer)
+        assert list(consumer) == []
 
         found = [found for _ in range(5) for found in other.reserve_many(1, timeout=scaled(5.0))]
         assert time.monotonic() - closed < scaled(10.0)
