@@ -8,7 +8,7 @@ from qcore.backend import COMMON_PARAMETERS, Adapter, AsyncBackend, Backend, Set
 from qcore.capabilities import Capabilities
 from qcore.url import Parameter
 from qcore_redis.locators import locator_for
-from qcore_redis.promises import LIST, PUBSUB, STREAMS
+from qcore_redis.promises import LIST, PUBSUB, STREAMS, reached
 
 __all__ = ["pubsub", "reliable_list", "streams"]
 
@@ -47,7 +47,8 @@ class StoredAdapter:
         from qcore_redis.programs import StoredPrograms
 
         programs = StoredPrograms(setup, self._store)
-        return StoredBackend(programs, SyncPort(setup, locator_for(setup)), self._best)
+        port = SyncPort(setup, locator_for(setup))
+        return StoredBackend(programs, port, reached(self._best, setup))
 
     def async_backend(self, setup: Setup) -> AsyncBackend:
         """A connection for asyncio."""
@@ -56,7 +57,8 @@ class StoredAdapter:
         from qcore_redis.programs import StoredPrograms
 
         programs = StoredPrograms(setup, self._store)
-        return AsyncStoredBackend(programs, AsyncPort(setup, locator_for(setup)), self._best)
+        port = AsyncPort(setup, locator_for(setup))
+        return AsyncStoredBackend(programs, port, reached(self._best, setup))
 
 
 class PubSubAdapter:

@@ -20,7 +20,7 @@ from qcore.log import SUBSCRIPTION_GAP, Logger
 from qcore_redis.keys import channel
 from qcore_redis.ports.settings import database_of
 from qcore_redis.probe import Facts, shown
-from qcore_redis.promises import PUBSUB
+from qcore_redis.promises import PUBSUB, reached
 
 __all__ = ["Channels", "Line", "ended", "enqueued", "taken"]
 
@@ -41,6 +41,7 @@ class Channels:
     def __init__(self, setup: Setup) -> None:
         self._namespace = str(setup.params["namespace"])
         self._database = database_of(setup)
+        self._best = reached(PUBSUB, setup)
         self._sharded = bool(setup.params["sharded"])
         kind = "S" if self._sharded else ""
         self._publish, self._subscribe = f"{kind}PUBLISH", f"{kind}SUBSCRIBE"
@@ -63,7 +64,7 @@ class Channels:
                 f"the server has no {self._publish}; use Redis 7, Valkey 7.2 or newer, "
                 "or leave sharded out",
             )
-        return attrs.evolve(PUBSUB, facts=shown(facts))
+        return attrs.evolve(self._best, facts=shown(facts))
 
     def publish(self, queue: str, jobs: Sequence[Enqueue]) -> list[Words]:
         """One command for each job."""

@@ -56,11 +56,14 @@ def locator_for(setup: Setup) -> Locator | None:
     """How to find the socket of a topology; ``None`` for TCP.
 
     Raises:
-        InvalidUrl: If the URL names no path.
+        InvalidUrl: If the URL names no path, or asks for TLS on a socket.
     """
     if not setup.topology:
         return None
     scheme, path = setup.url.scheme, setup.url.path
+    if setup.secure:
+        plain = scheme.replace("rediss", "redis", 1)
+        raise InvalidUrl(f"{scheme} asks for TLS on a unix socket, which has none; use {plain}")
     if setup.url.hosts or not path.strip("/"):
         raise InvalidUrl(f"{scheme} takes an absolute path: {scheme}:///path")
     return _UnixSocket(path) if setup.topology == "unix" else _PrivateServer(Path(path))

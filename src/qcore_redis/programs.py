@@ -136,7 +136,8 @@ class StoredPrograms:
         keys = self._declared("sweep", queue, None)
         claims = [self.keys(queue).claim_of(owner) for owner in owners]
         script = load("sweep", self._store)
-        return (yield from evaluate(script, [*keys, *claims], (whose, *owners)))
+        reply: int = yield from evaluate(script, [*keys, *claims], (whose, *owners))
+        return reply
 
     def settle(
         self, queue: str, steps: Sequence[Settle], flush: Flush
@@ -234,7 +235,8 @@ class StoredPrograms:
         """Drop the named dead jobs."""
         if not ids:
             return 0
-        return (yield from self._call("exhume", queue, ("remove", len(ids), *ids)))
+        reply: int = yield from self._call("exhume", queue, ("remove", len(ids), *ids))
+        return reply
 
 
 _CREATED, _DONE = ord("1"), ord("1")

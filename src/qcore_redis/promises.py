@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
+
+from qcore.backend import Setup
 from qcore.capabilities import Capabilities, Claim, Limits
 
-__all__ = ["LIST", "PUBSUB", "STREAMS"]
+__all__ = ["LIST", "PUBSUB", "STREAMS", "reached"]
 
 _NO_LISTENERS = {
     "receivers": "a queue that stores does not know who listens",
@@ -63,3 +66,10 @@ PUBSUB = Capabilities(
         ).split()
     },
 )
+
+
+def reached(best: Capabilities, setup: Setup) -> Capabilities:
+    """What is promised where the URL leads: only one host reaches a unix socket."""
+    if not setup.topology:
+        return best
+    return attrs.evolve(best, claims={**best.claims, "scope": Claim("host")})

@@ -31,7 +31,7 @@ def intake(
     most = policy.max_attempts
     for one in taken.jobs:
         if most is not None and one.attempt > most:
-            reason = f"its worker died in the last of {most} attempts"
+            reason = f"all of its {most} attempts failed, or its worker died"
             unfit.append(Settle(one.token, Verb.DEAD_LETTER, note=reason))
             continue
         try:

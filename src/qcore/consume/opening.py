@@ -60,15 +60,20 @@ class Opening:
         Raises:
             UnsupportedCapability: If something is missing; lists all of it.
         """
-        if missing := found.missing(self.require):
-            names = [item.partition(":")[0] for item in missing]
-            whys = [_why(found, name) for name in names]
-            why = "; ".join(f"{name}: {why}" for name, why in zip(names, whys, strict=True) if why)
-            raise UnsupportedCapability(found.adapter, "', '".join(missing), why)
+        _refuse_missing(found, self.require)
         best = self.adapter.promises()
         lowered = {name: _why(found, name) for name in best if _why(found, name)}
         if lowered:
             Logger(adapter=found.adapter).info(CAPABILITY_LOWERED, **lowered)
+
+
+def _refuse_missing(found: Capabilities, require: Iterable[str]) -> None:
+    """Refuse with every requirement that is not met, and why each is not."""
+    if missing := found.missing(require):
+        names = [item.partition(":")[0] for item in missing]
+        whys = [(name, _why(found, name)) for name in names]
+        why = "; ".join(f"{name}: {why}" for name, why in whys if why)
+        raise UnsupportedCapability(found.adapter, "', '".join(missing), why)
 
 
 def _why(found: Capabilities, name: str) -> str:
@@ -93,9 +98,7 @@ def opening(text: str, require: Iterable[str], clock: Clock) -> Opening:
     if "lease" in params:
         lease_seconds(params["lease"], best.limits)
     required = _required(require)
-    if missing := best.missing(required):
-        why = "; ".join(filter(None, (_why(best, item.partition(":")[0]) for item in missing)))
-        raise UnsupportedCapability(best.adapter, "', '".join(missing), why)
+    _refuse_missing(best, required)
     return Opening(url, adapter, parts, params, required, clock)
 
 

@@ -21,7 +21,7 @@ _LESSONS: Mapping[str, str] = MappingProxyType(
         ),
         "redis+streams": (
             "the consumer group keeps what it delivered as pending; the dead one's leases ran "
-            "out, and the others claimed its jobs"
+            "out, and the others took its jobs"
         ),
         "redis+pubsub": (
             "nothing is stored: what was sent to the dead consumer was in its memory or on the "

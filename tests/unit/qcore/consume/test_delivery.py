@@ -62,7 +62,9 @@ def test_what_has_no_attempt_left_after_a_crash_is_set_aside() -> None:
     jobs, unfit = intake("q", Taken([last, over]), RetryPolicy(max_attempts=3))
     assert [job.id for job, _ in jobs] == ["last"]
     assert unfit == [
-        Settle("over|1|me", Verb.DEAD_LETTER, note="its worker died in the last of 3 attempts")
+        Settle(
+            "over|1|me", Verb.DEAD_LETTER, note="all of its 3 attempts failed, or its worker died"
+        )
     ]
     assert not intake("q", Taken([over]), RetryPolicy(max_attempts=None))[1]
 
