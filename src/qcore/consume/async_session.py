@@ -132,10 +132,11 @@ class AsyncSession:
         return parts
 
     def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
-        if "release" in self.capabilities:
-            _ = self._errand(self._release(queue, tokens_of(parts)))
-        else:
+        if self.capabilities.value("settlement") == "automatic":
             self._leftovers.keep(queue, parts)
+            self.backend.interrupt()
+        else:
+            _ = self._errand(self._release(queue, tokens_of(parts)))
 
     async def give_back(self, queue: str, tokens: Sequence[str]) -> None:
         """Release deliveries that nobody will work on; if that fails, their lease ends them.

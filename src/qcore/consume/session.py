@@ -158,10 +158,11 @@ class Session:
         return parts
 
     def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
-        if "release" in self.capabilities:
-            self.give_back(queue, tokens_of(parts))
-        else:
+        if self.capabilities.value("settlement") == "automatic":
             self._leftovers.keep(queue, parts)
+            self.backend.interrupt()
+        else:
+            self.give_back(queue, tokens_of(parts))
 
     def give_back(self, queue: str, tokens: Sequence[str]) -> bool:
         """Release deliveries that nobody will work on; if that fails, their lease ends them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ import pytest
 
 from qcore.backend import Backend, Enqueue, Flush, Settle, Taken, TakenJob, TakeRequest
 from qcore.bridges import lift_inline
-from qcore.capabilities import Capabilities
+from qcore.capabilities import Capabilities, Claim
 from qcore.clock import SystemClock
 from qcore.consume.async_session import AsyncSession
 from qcore.consume.leftovers import Leftovers
@@ -20,6 +19,7 @@ from qcore.consume.reserve import Found
 from qcore.consume.session import Session, Stopped
 from qcore.registry import find
 from qcore.url import parse_url
+from tests.unit.qcore.waiting import eventually_async
 
 REQUEST = TakeRequest(limit=1, lease_ms=30_000)
 
@@ -27,17 +27,17 @@ REQUEST = TakeRequest(limit=1, lease_ms=30_000)
 class Watched:
     """A memory backend that notes what is asked of it, and promises what it is told to."""
 
-    def __init__(self, *without: str) -> None:
+    def __init__(self, settlement: str = "explicit") -> None:
         setup = opening("memory://", (), SystemClock()).setup()
         adapter, _ = find(parse_url("memory://"))
         self._backend: Any = adapter.backend(setup)
-        self._without = without
+        self._settlement = settlement
         self.asked: list[str] = []
 
     def open(self) -> Capabilities:
-        """Promise less than memory could."""
+        """Promise the settlement that is asked for."""
         found: Capabilities = self._backend.open()
-        claims = {name: one for name, one in found.claims.items() if name not in self._without}
+        claims = {**found.claims, "settlement": Claim(self._settlement)}
         return attrs.evolve(found, claims=claims)
 
     def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
@@ -95,9 +95,7 @@ async def test_what_woke_a_task_that_was_stopped_is_passed_on() -> None:
 
     with pytest.raises(Stopped):
         await session.reserve("q", REQUEST, 5.0, fit, stopped_after(backend))
-    async with asyncio.timeout(5.0):
-        while "release" not in backend.asked:
-            await asyncio.sleep(0)
+    await eventually_async(lambda: "release" in backend.asked)
 
     await session.close()
     assert backend.asked == ["take", "wait", "take", "release"]
@@ -105,7 +103,7 @@ async def test_what_woke_a_task_that_was_stopped_is_passed_on() -> None:
 
 def test_what_cannot_be_given_back_is_kept_for_the_next_caller() -> None:
     """Where taking a job ends it, the connection is the only one that still has it."""
-    backend = Watched("release")
+    backend = Watched("automatic")
     session = Session(cast("Backend", backend), 1.0, SystemClock().monotonic)
     session.open()
 
