@@ -232,16 +232,20 @@ class StubAdapter:
 
     Args:
         promises: By default all that memory promises.
+        memory: Where the jobs are, to be shared with another.
     """
 
     scheme: str = "memory"
     parameters: Sequence[Parameter] = MemoryAdapter.parameters
 
-    def __init__(self, promises: Capabilities | None = None) -> None:
+    def __init__(
+        self, promises: Capabilities | None = None, memory: MemoryAdapter | None = None
+    ) -> None:
         self.script = Script()
+        self.opening_script = Script()
         self.opened = 0
-        self._memory = MemoryAdapter()
-        self._promises = promises or self._memory.promises()
+        self.memory = memory or MemoryAdapter()
+        self._promises = promises or self.memory.promises()
         self._lock = threading.Lock()
 
     def promises(self) -> Capabilities:
@@ -252,16 +256,16 @@ class StubAdapter:
         """A connection to the store of this adapter."""
         with self._lock:
             self.opened += 1
-        made = self._memory.backend(setup)
+        made = self.memory.backend(setup)
         stub = Stub.__new__(Stub)
         stub.__dict__.update(made.__dict__)
         stub.script, stub.promises = self.script, self._promises
         return stub
 
     def async_backend(self, setup: Setup) -> AsyncBackend:
-        """The same for asyncio; operations happen by the script once."""
+        """The same for asyncio; all but opening and closing happens by the script."""
         stub = self.backend(setup)
-        stub.script = Script()
+        stub.script = self.opening_script
         return cast("AsyncBackend", AsyncStub(lift_inline(stub), self.script))
 
     def opening(self, url: str = "memory://stub", **params: str) -> Opening:
