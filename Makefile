@@ -6,7 +6,7 @@ WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CONFORMANCE := $(wildcard conformance/pyproject.toml)
+PACKAGES := conformance examples/qcore-sqlite
 
 .DEFAULT_GOAL := help
 
@@ -25,10 +25,10 @@ $(VENV)/bin/python:
 	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 
-$(READY): pyproject.toml $(CONFORMANCE) constraints.txt | $(VENV)/bin/python
+$(READY): pyproject.toml $(PACKAGES:=/pyproject.toml) constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	  --editable '.[all,docs]' --group dev $(addprefix --editable ./,$(CONFORMANCE:/pyproject.toml=))
+	  --editable '.[all,docs]' --group dev $(addprefix --editable ./,$(PACKAGES))
 	@touch $@
 
 .PHONY: demo
@@ -44,7 +44,7 @@ test-oldest: setup ## Run the tests with the oldest versions that the dependenci
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/oldest
 	VIRTUAL_ENV=$(VENV)/oldest $(BIN)/uv pip install --quiet --resolution lowest-direct --editable '.[all]'
 	VIRTUAL_ENV=$(VENV)/oldest $(BIN)/uv pip install --quiet --group test \
-	  $(addprefix --editable ./,$(CONFORMANCE:/pyproject.toml=))
+	  $(addprefix --editable ./,$(PACKAGES))
 	$(VENV)/oldest/bin/pytest --numprocesses $(WORKERS) $(ARGS)
 
 .PHONY: check
@@ -78,6 +78,10 @@ sizes: setup ## Check that nothing grows too large
 format: setup ## Format the code and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: setup ## Measure how fast jobs go in and out, beside bare loops
+	@$(BIN)/python bench/throughput.py $(ARGS)
 
 .PHONY: docs
 docs: setup ## Build the pages into docs/_build/html

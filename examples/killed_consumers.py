@@ -13,10 +13,13 @@ import time
 import qcore
 
 URL = os.environ["QCORE_URL"]
-JOBS, PRODUCERS, CONSUMERS, LEASE = 20_000, 4, 4, 2.0
+JOBS = int(os.environ.get("JOBS", "20000"))
+PRODUCERS, CONSUMERS, LEASE = 4, 4, 2.0
+LONGEST = 60.0
 
 
 def produce(number: int, seconds: float) -> None:
+    """Enqueue every fourth job, evenly over ``seconds``."""
     with qcore.connect(URL) as connection:
         queue = connection.queue("work")
         for start in range(number, JOBS, PRODUCERS * 100):
@@ -26,15 +29,20 @@ def produce(number: int, seconds: float) -> None:
 
 
 def consume(ledger: pathlib.Path) -> None:
-    with qcore.connect(URL) as connection, ledger.open("ab", buffering=0) as done:
-        with connection.queue("work").consume(lease=LEASE) as deliveries:
-            for delivery in deliveries:
-                with delivery:
-                    late = time.time() - delivery.job.enqueued_at
-                    done.write(b"%b %d %f\n" % (delivery.job.body, delivery.number, late))
+    """Write a line for each job that is done, until somebody kills this process."""
+    with (
+        qcore.connect(URL) as connection,
+        connection.queue("work").consume(lease=LEASE) as deliveries,
+        ledger.open("ab", buffering=0) as done,
+    ):
+        for delivery in deliveries:
+            with delivery:
+                late = time.time() - delivery.job.enqueued_at
+                done.write(b"%b %d %f\n" % (delivery.job.body, delivery.number, late))
 
 
 def main(seconds: float) -> None:
+    """Kill a consumer every 0.3 s, then wait until every job is acked, and count."""
     ctx = mp.get_context("spawn")
     ledger = pathlib.Path(tempfile.mkdtemp()) / "done"
     producers = [ctx.Process(target=produce, args=(number, seconds)) for number in range(PRODUCERS)]
@@ -54,7 +62,7 @@ def main(seconds: float) -> None:
         process.join()
     with qcore.connect(URL) as connection:
         queue, last_kill = connection.queue("work"), time.monotonic()
-        while (stats := queue.stats()).acked < JOBS and time.monotonic() - last_kill < 60:
+        while (stats := queue.stats()).acked < JOBS and time.monotonic() < last_kill + LONGEST:
             time.sleep(0.02)
         waited = time.monotonic() - last_kill
     for process in consumers:

@@ -27,7 +27,6 @@ from qcore.bridges import lift_threads
 from qcore.capabilities import Capabilities, Claim
 from qcore.errors import InvalidUrl
 from qcore.states import State
-
 from qcore_sqlite.store import Rows
 
 __all__ = ["SqliteAdapter", "SqliteBackend"]
@@ -51,13 +50,14 @@ _PROMISES = Capabilities(
         "order": Claim("fifo"),
         "reentry": Claim("head"),
         "wake": Claim(f"polled({_POLL:g})"),
-        **{
-            name: Claim(True)
-            for name in (
-                "fenced lease extend release retry dead_letter redrive attempts delay priority "
-                "idempotent_id dedup stats peek purge thread_safe"
-            ).split()
-        },
+        **dict.fromkeys(
+            (
+                *("fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive"),
+                *("attempts", "delay", "priority", "idempotent_id", "dedup"),
+                *("stats", "peek", "purge", "thread_safe"),
+            ),
+            Claim(value=True),
+        ),
     },
     refusals={
         "replay": "a transaction in a local file has no reply that could be lost",

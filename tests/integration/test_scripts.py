@@ -1,0 +1,41 @@
+"""The scripts beside the packages: a small run of each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(script: str, *words: str, **env: str) -> str:
+    """What a script prints; it must end well."""
+    done = subprocess.run(  # noqa: S603 - no shell reads these words
+        [sys.executable, str(ROOT / script), *words],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_benchmark_measures_every_case() -> None:
+    """A line for each case, with its ratio to the bare loops."""
+    lines = run("bench/throughput.py", "--jobs", "1000", "--rounds", "1").splitlines()
+
+    assert ["case", "jobs/s", "ratio"] == lines[0].split()
+    assert 11 == len(lines)
+
+
+def test_killed_consumers_lose_nothing(tmp_path: Path) -> None:
+    """The example counts what was lost, and ends with an error if that is anything."""
+    url = f"redis+streams+embedded://{tmp_path}/server"
+
+    said = run("examples/killed_consumers.py", "3", QCORE_URL=url, JOBS="600")
+
+    assert "lost 0" in said
