@@ -28,8 +28,8 @@ def test_the_benchmark_measures_every_case() -> None:
     """A line for each case, with its ratio to the bare loops."""
     lines = run("bench/throughput.py", "--jobs", "1000", "--rounds", "1").splitlines()
 
-    assert ["case", "jobs/s", "ratio"] == lines[0].split()
-    assert 11 == len(lines)
+    assert lines[0].split() == ["case", "jobs/s", "ratio"]
+    assert len(lines) == 11
 
 
 def test_killed_consumers_lose_nothing(tmp_path: Path) -> None:
