@@ -77,16 +77,14 @@ class AsyncConsumer:
 
     async def _next(self) -> AsyncDelivery | None:
         while not self._closed:
-            if not self._buffer:
-                await self._fill()
             delivery = self._buffer.next()
             if delivery is None:
-                # Closed meanwhile by another task, which has them all.
-                continue
-            if not delivery.lost:
+                await self._fill()
+            elif delivery.lost:
+                # Somebody else may work on it.
+                self._home.drop(delivery)
+            else:
                 return delivery
-            # Somebody else may work on it.
-            self._home.drop(delivery)
         await self._release()
         return None
 

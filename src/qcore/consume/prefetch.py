@@ -45,11 +45,11 @@ class Buffer(Generic[D]):
 
     def next(self) -> D | None:
         """Hand on the next one; ``None`` if there is none."""
-        self._measure()
         try:
             item = self._items.popleft()
         except IndexError:
             return None
+        self._measure()
         self._handed_at = self._monotonic()
         return item
 

@@ -88,16 +88,14 @@ class Consumer:
 
     def _next(self) -> Delivery | None:
         while not self._closed:
-            if not self._buffer:
-                self._fill()
             delivery = self._buffer.next()
             if delivery is None:
-                # Closed meanwhile by another thread, which has them all.
-                continue
-            if not delivery.lost:
+                self._fill()
+            elif delivery.lost:
+                # Somebody else may work on it.
+                self._home.drop(delivery)
+            else:
                 return delivery
-            # Somebody else may work on it.
-            self._home.drop(delivery)
         self._release()
         return None
 
