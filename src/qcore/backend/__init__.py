@@ -16,7 +16,8 @@ An adapter must NOT:
 
 Atomicity: each of ``enqueue``, ``take`` and ``settle`` is one step of the broker for the whole
 batch. If the adapter claims ``replay``, a call that comes again with the same ``Flush`` returns
-the first answer and changes nothing.
+the first answer and does nothing twice; the leases of a ``take`` begin anew, since whoever asks
+again has not seen the jobs.
 """
 
 from qcore.backend.adapter import COMMON_PARAMETERS, Adapter, Setup

@@ -24,8 +24,9 @@ from qcore.consume.commit import Pause, closed
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Terms
 from qcore.consume.leftovers import Leftovers
-from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, combined, reserving
+from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, reserving, shares
 from qcore.consume.session import LANES, RING_AGAIN, check, tokens_of
+from qcore.consume.unanswered import Unanswered
 from qcore.errors import Closed, QcoreError
 from qcore.log import JOB_UNFIT, Logger
 from qcore.sansio import arun
@@ -54,6 +55,7 @@ class AsyncSession:
         self._closing: asyncio.Task[None] | None = None
         self._waits: set[object] = set()
         self._leftovers = Leftovers()
+        self._unanswered = Unanswered()
         self._errands: set[asyncio.Task[None]] = set()
         self._opened: tuple[Capabilities, AsyncFlushes] | None = None
         self._log = Logger()
@@ -107,7 +109,11 @@ class AsyncSession:
         return await self._flushes.lane("settle", queue, flush).submit(steps)
 
     async def take(self, queue: str, request: TakeRequest) -> Taken:
-        """Take jobs, in one flush with other tasks that want the same lease.
+        """Take jobs, in one flush with other tasks that want the same lease."""
+        return (await self._take(queue, request)).taken
+
+    async def _take(self, queue: str, request: TakeRequest) -> Found:
+        """As ``take``, and when it was asked for.
 
         Does not wait for a broker that is away: the reserve loop does, which knows for how long.
         """
@@ -115,25 +121,33 @@ class AsyncSession:
         flush, orphaned = partial(self._flush_takes, queue), partial(self._orphaned, queue)
         lane = self._flushes.lane("take", queue, flush, orphaned)
         kind = request.lease_ms, request.started
-        parts: Sequence[Taken] = await lane.submit([request], weight=request.limit, kind=kind)
+        parts: Sequence[Found] = await lane.submit([request], weight=request.limit, kind=kind)
         return parts[0]
 
     async def _flush_takes(
         self, queue: str, requests: Sequence[TakeRequest], number: Flush
-    ) -> Sequence[Taken]:
+    ) -> Sequence[Found]:
         limits = [one.limit for one in requests]
         whole = TakeRequest(sum(limits), requests[0].lease_ms, requests[0].started)
+        # A lease begins when the try is sent that is answered.
+        asked_at = self._monotonic()
         taken = self._leftovers.take(queue, whole.limit)
-        parts = combined(limits, taken or await self.backend.take(queue, whole, number))
+        if taken is None:
+            number = self._unanswered.numbered(queue, whole, number)
+            taken = await self.backend.take(queue, whole, number)
+            self._unanswered.answered(queue)
+        *parts, surplus = shares(limits, Found(taken, asked_at))
+        if surplus.taken.jobs:
+            self._orphaned(queue, [surplus])
         if self._closing is not None:
             # Nobody will be there to work on them.
             await self._release(queue, tokens_of(parts))
             raise closed()
         return parts
 
-    def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
+    def _orphaned(self, queue: str, parts: Sequence[Found]) -> None:
         if self.capabilities.value("settlement") == "automatic":
-            self._leftovers.keep(queue, parts)
+            self._leftovers.keep(queue, [part.taken for part in parts])
             self.backend.interrupt()
         else:
             _ = self._errand(self._release(queue, tokens_of(parts)))
@@ -182,8 +196,7 @@ class AsyncSession:
                 return None
             check(stopped)
             if isinstance(step, Take):
-                asked_at = self._monotonic()
-                found = Found(await self.take(queue, request), asked_at)
+                found = await self._take(queue, request)
                 woken = False
                 return found
             if await self._flushes.rest(step.seconds):
@@ -200,7 +213,7 @@ class AsyncSession:
     async def _pass_on(self, queue: str, request: TakeRequest) -> None:
         """Look once more for a caller who was woken and then left: what woke it is for others."""
         with suppress(QcoreError):
-            self._orphaned(queue, [await self.take(queue, request)])
+            self._orphaned(queue, [await self._take(queue, request)])
 
     async def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
         with self._waiting():

@@ -19,7 +19,7 @@ from qcore.errors import Indeterminate, QcoreError, Unavailable
 from qcore.policy import backoff
 from qcore.sansio import Program
 
-__all__ = ["LONGEST_WAIT", "Admit", "Discard", "Found", "Take", "Wait", "combined", "reserving"]
+__all__ = ["LONGEST_WAIT", "Admit", "Discard", "Found", "Take", "Wait", "reserving", "shares"]
 
 T = TypeVar("T")
 
@@ -124,11 +124,16 @@ def _rest(taken: Taken) -> float:
     return LONGEST_WAIT if taken.next_due is None else taken.next_due
 
 
-def combined(limits: Sequence[int], taken: Taken) -> list[Taken]:
-    """Share the jobs of one take among the callers that asked together, first come first served."""
-    shares: list[Taken] = []
-    rest: list[TakenJob] = list(taken.jobs)
-    for limit in limits:
+def shares(limits: Sequence[int], found: Found) -> list[Found]:
+    """Share the jobs of one take among the callers that asked together, first come first served.
+
+    Returns:
+        A share for each limit, and what is left: an answer to an earlier call, of which nobody
+        knew, may bring more than is wanted now.
+    """
+    parts: list[Found] = []
+    rest: Sequence[TakenJob] = found.taken.jobs
+    for limit in [*limits, len(rest)]:
         mine, rest = rest[:limit], rest[limit:]
-        shares.append(attrs.evolve(taken, jobs=mine))
-    return shares
+        parts.append(attrs.evolve(found, taken=attrs.evolve(found.taken, jobs=mine)))
+    return parts

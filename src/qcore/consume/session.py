@@ -28,7 +28,8 @@ from qcore.consume.commit import Pause, Reentered, closed
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Flushes, Terms
 from qcore.consume.leftovers import Leftovers
-from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, combined, reserving
+from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, reserving, shares
+from qcore.consume.unanswered import Unanswered
 from qcore.errors import Closed, QcoreError
 from qcore.log import JOB_UNFIT, Logger
 from qcore.sansio import run
@@ -49,9 +50,9 @@ class Stopped(Exception):
     """A reserve was told to stop looking; never leaves qcore."""
 
 
-def tokens_of(parts: Sequence[Taken]) -> list[str]:
+def tokens_of(parts: Sequence[Found]) -> list[str]:
     """The tokens of all jobs that a take brought."""
-    return [job.token for part in parts for job in part.jobs]
+    return [job.token for part in parts for job in part.taken.jobs]
 
 
 def check(stopped: Callable[[], bool]) -> None:
@@ -81,6 +82,7 @@ class Session:
         self._closer = threading.Lock()
         self._waits: set[object] = set()
         self._leftovers = Leftovers()
+        self._unanswered = Unanswered()
         self._opened: tuple[Capabilities, Flushes] | None = None
         self._log = Logger()
 
@@ -133,7 +135,11 @@ class Session:
         return self._flushes.lane("settle", queue, flush).submit(steps)
 
     def take(self, queue: str, request: TakeRequest) -> Taken:
-        """Take jobs, in one flush with other threads that want the same lease.
+        """Take jobs, in one flush with other threads that want the same lease."""
+        return (self._take(queue, request)).taken
+
+    def _take(self, queue: str, request: TakeRequest) -> Found:
+        """As ``take``, and when it was asked for.
 
         Does not wait for a broker that is away: the reserve loop does, which knows for how long.
         """
@@ -141,25 +147,33 @@ class Session:
         flush, orphaned = partial(self._flush_takes, queue), partial(self._orphaned, queue)
         lane = self._flushes.lane("take", queue, flush, orphaned)
         kind = request.lease_ms, request.started
-        parts: Sequence[Taken] = lane.submit([request], weight=request.limit, kind=kind)
+        parts: Sequence[Found] = lane.submit([request], weight=request.limit, kind=kind)
         return parts[0]
 
     def _flush_takes(
         self, queue: str, requests: Sequence[TakeRequest], number: Flush
-    ) -> Sequence[Taken]:
+    ) -> Sequence[Found]:
         limits = [one.limit for one in requests]
         whole = TakeRequest(sum(limits), requests[0].lease_ms, requests[0].started)
+        # A lease begins when the try is sent that is answered.
+        asked_at = self._monotonic()
         taken = self._leftovers.take(queue, whole.limit)
-        parts = combined(limits, taken or self.backend.take(queue, whole, number))
+        if taken is None:
+            number = self._unanswered.numbered(queue, whole, number)
+            taken = self.backend.take(queue, whole, number)
+            self._unanswered.answered(queue)
+        *parts, surplus = shares(limits, Found(taken, asked_at))
+        if surplus.taken.jobs:
+            self._orphaned(queue, [surplus])
         if self._closing.is_set():
             # Nobody will be there to work on them.
             self._orphaned(queue, parts)
             raise closed()
         return parts
 
-    def _orphaned(self, queue: str, parts: Sequence[Taken]) -> None:
+    def _orphaned(self, queue: str, parts: Sequence[Found]) -> None:
         if self.capabilities.value("settlement") == "automatic":
-            self._leftovers.keep(queue, parts)
+            self._leftovers.keep(queue, [part.taken for part in parts])
             self.backend.interrupt()
         else:
             self.give_back(queue, tokens_of(parts))
@@ -204,8 +218,7 @@ class Session:
                 return None
             check(stopped)
             if isinstance(step, Take):
-                asked_at = self._monotonic()
-                found = Found(self.take(queue, request), asked_at)
+                found = self._take(queue, request)
                 woken = False
                 return found
             if self._flushes.rest(step.seconds):
@@ -222,7 +235,7 @@ class Session:
     def _pass_on(self, queue: str, request: TakeRequest) -> None:
         """Look once more for a caller who was woken and then left: what woke it is for others."""
         with suppress(QcoreError):
-            self._orphaned(queue, [self.take(queue, request)])
+            self._orphaned(queue, [self._take(queue, request)])
 
     def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
         with self._waiting():

@@ -93,7 +93,13 @@ class MemoryBackend:
 
     def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
         """Take what is due and ready."""
-        return self._once(queue, flush, lambda line, now: line.take(request, self._owner, now))
+
+        def act(line: MemoryQueue, now: float) -> Taken:
+            taken = line.once(self._owner, flush, lambda: line.take(request, self._owner, now))
+            line.lease_anew(taken.jobs, now + request.lease_ms / 1000)
+            return taken
+
+        return self._act(queue, act)
 
     def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
         """Do each step whose token holds its delivery."""

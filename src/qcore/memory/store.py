@@ -139,6 +139,12 @@ class MemoryQueue:
         ]
         return Taken(jobs, any(self._ready.values()), self.next_due(now))
 
+    def lease_anew(self, jobs: Sequence[TakenJob], until: float) -> None:
+        """Let the leases of a take that is answered now end at this time."""
+        for job in jobs:
+            if entry := self._held.get(job.token):
+                entry.until = until
+
     def _choose(self, limit: int) -> list[_Entry]:
         chosen: list[_Entry] = []
         for level in _URGENT_FIRST:

@@ -21,11 +21,13 @@ check_types()
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 
+-- Nobody has seen these jobs yet, so their leases begin anew; those taken over by others are left
+-- out.
 local function again(answer)
   local tokens, jobs = {}, {}
   for token in string.gmatch(answer, '%S+') do
-    local held = redis.call('ZSCORE', key.leased, token)
-    if held then
+    if redis.call('ZSCORE', key.leased, token) then
+      redis.call('ZADD', key.leased, 'XX', now + lease, token)
       tokens[#tokens + 1] = token
       jobs[#jobs + 1] = parse_token(token)
     end

@@ -14,8 +14,8 @@ from qcore.consume.reserve import (
     Found,
     Take,
     Wait,
-    combined,
     reserving,
+    shares,
 )
 from qcore.errors import Closed, Indeterminate, Rejected, Unavailable
 
@@ -226,6 +226,15 @@ def test_what_will_not_pass_goes_up_at_once(error: Exception) -> None:
 def test_one_take_is_shared_first_come_first_served() -> None:
     """Nobody gets more than asked for, and nothing is left over."""
     taken = Taken([job("a"), job("b"), job("c")], more=True, next_due=1.0)
-    shares = combined([1, 3, 5], taken)
-    assert [[one.id for one in share.jobs] for share in shares] == [["a"], ["b", "c"], []]
-    assert {(share.more, share.next_due) for share in shares} == {(True, 1.0)}
+    *parts, surplus = shares([1, 3, 5], Found(taken, 7.0))
+    assert [[one.id for one in part.taken.jobs] for part in parts] == [["a"], ["b", "c"], []]
+    assert {(part.taken.more, part.taken.next_due) for part in parts} == {(True, 1.0)}
+    assert {part.asked_at for part in parts} == {7.0}
+    assert surplus.taken.jobs == []
+
+
+def test_what_an_old_answer_brings_beyond_the_limits_is_left() -> None:
+    """Whoever asks for less than was asked for before must not lose the rest."""
+    *parts, surplus = shares([1], Found(Taken([job("a"), job("b"), job("c")]), 7.0))
+    assert [[one.id for one in part.taken.jobs] for part in parts] == [["a"]]
+    assert [one.id for one in surplus.taken.jobs] == ["b", "c"]
