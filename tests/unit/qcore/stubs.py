@@ -280,9 +280,9 @@ class StubAdapter:
         """A connection."""
         return Connection(self.opening(**params))
 
-    def connect_async(self, **params: str) -> AsyncConnection:
+    def connect_async(self, url: str = "memory://stub", **params: str) -> AsyncConnection:
         """A connection for asyncio."""
-        return AsyncConnection(self.opening(**params))
+        return AsyncConnection(self.opening(url, **params))
 
 
 def spoilt(*missing: str) -> Capabilities:
