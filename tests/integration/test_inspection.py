@@ -61,6 +61,18 @@ def test_peek_shows_each_job_where_it_is(stage: Stage) -> None:
     assert all(0 < (one.due_in or 0) <= 30 for one in line.peek("held"))
 
 
+def test_a_note_belongs_to_its_job(stage: Stage) -> None:
+    """Q-OBS-04: the error of one job is not shown at another that was enqueued with it."""
+    line = stage.line()
+    line.enqueue_many([NewJob(b"%d" % level, priority=level) for level in (-1, 0, 1)])
+    first, second, _ = line.reserve_many(3, timeout=0)
+    first.retry(1000, error="first")
+    second.dead_letter("second")
+    assert [one.note for one in line.peek("delayed")] == ["first"]
+    assert [one.note for one in line.peek("dead")] == ["second"]
+    assert [one.note for one in line.peek("held")] == [""]
+
+
 @pytest.mark.parametrize("state", ["ready", "delayed", "held", "dead"])
 def test_pages_follow_each_other(stage: Stage, state: str) -> None:
     """Q-OBS-04: page by page is the same as all at once, and there is an end."""

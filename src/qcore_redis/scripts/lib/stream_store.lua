@@ -1,7 +1,8 @@
 -- How the streams adapter keeps jobs: one stream for each level, read by one group; an entry stays
--- until its job is finished. A ref is `e:` and an entry's id, or `j:` and a job's id whose body lies
--- in the hash `jobs` (delayed from the start, or dead). What comes back (released, recovered, due)
--- waits in the list `again` of its level, and goes out before what is new.
+-- until its job is finished. A ref is `e:`, the level and an entry's id, which two streams may have
+-- in common; or `j:` and a job's id whose body lies in the hash `jobs` (delayed from the start, or
+-- dead). What comes back (released, recovered, due) waits in the list `again` of its level, and goes
+-- out before what is new.
 
 local GROUP = 'qcore'
 local store = {}
@@ -19,7 +20,11 @@ function store.ring()
 end
 
 local function entry_of(job)
-  return string.match(job.ref, '^e:(.+)$')
+  return string.match(job.ref, '^e:%d:(.+)$')
+end
+
+local function ref_of(level, entry)
+  return 'e:' .. level .. ':' .. entry
 end
 
 function store.forget(jobs)
@@ -144,7 +149,7 @@ function store.consume(level, sink, trims)
     local entries = want > 0 and read_new(level, want) or {}
     for _, entry in ipairs(entries) do
       local id, body = fields_of(entry)
-      sink.job({ref = 'e:' .. entry[1], level = level, number = 0, attempt = 1, crashes = 0,
+      sink.job({ref = ref_of(level, entry[1]), level = level, number = 0, attempt = 1, crashes = 0,
                 lost = 0, id = id or entry[1]}, body or false)
     end
     if want == 0 or #entries < want then return true end
@@ -193,7 +198,7 @@ local function new_page(level, limit)
   local after = '(' .. last_delivered(level)
   local page = {}
   for _, entry in ipairs(redis.call('XRANGE', key.new[level], after, '+', 'COUNT', limit)) do
-    page[#page + 1] = table.concat({'e:' .. entry[1], level, 0, 1, 0, 0}, '|')
+    page[#page + 1] = table.concat({ref_of(level, entry[1]), level, 0, 1, 0, 0}, '|')
   end
   return page
 end
@@ -226,7 +231,7 @@ function store.drop_ready(most)
     end
     if #jobs < most - dropped then
       for _, entry in ipairs(read_new(level, most - dropped - #jobs)) do
-        jobs[#jobs + 1] = {ref = 'e:' .. entry[1], level = level}
+        jobs[#jobs + 1] = {ref = ref_of(level, entry[1]), level = level}
       end
     end
     store.forget(jobs)
@@ -251,7 +256,7 @@ function store.must_ring()
   return true
 end
 
--- Dead jobs lie in the hash; one that had to stay in its stream is found by its entry's id.
+-- Dead jobs lie in the hash; what is foreign is called by its ref.
 function store.refs_of_id(id)
-  return {'j:' .. id, 'e:' .. id, id}
+  return {'j:' .. id, id}
 end
