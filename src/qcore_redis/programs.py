@@ -36,7 +36,12 @@ Words = tuple[Any, ...]
 
 _ANSWER_KEPT_MS = 60_000
 _PAGE = 1000
-_OVERTIME = 0.5
+_OVERTIME = 0.25
+_LONGEST_SLEEP = 1.75
+"""Seconds that the server may let a sleeper of the list adapter wait."""
+_ALIVE_MS = 2000
+"""Milliseconds that such a sleeper counts as alive at least: what is handed to one that is gone is
+found when it no longer does, and it must not be handed anything later."""
 
 
 def evaluate(script: Script, keys: Sequence[str], args: Sequence[Any]) -> Program[Words, Any]:
@@ -121,6 +126,7 @@ class StoredPrograms:
             self._kept_ms,
             request.limit,
             request.lease_ms,
+            max(request.lease_ms, _ALIVE_MS),
             int(request.started),
             *self._limits,
         )
@@ -159,13 +165,14 @@ class StoredPrograms:
                 time. By itself it ends up to 0.1 seconds late.
         """
         keys = self.keys(queue)
-        block = round(min(max(timeout, 0.001) + (_OVERTIME if longer else 0), LONGEST_BLOCK), 3)
+        block = max(timeout, 0.001) + (_OVERTIME if longer else 0)
         if self._store == "stream":
-            return ("BZPOPMIN", keys.one("bell"), block)
+            return ("BZPOPMIN", keys.one("bell"), round(min(block, LONGEST_BLOCK), 3))
+        block = round(min(block, _LONGEST_SLEEP), 3)
         normal = keys.each_level("ready")[LEVELS.index(0)]
         if self.has_blmove:
             return ("BLMOVE", normal, keys.one("claim"), "RIGHT", "LEFT", block)
-        return ("BRPOPLPUSH", normal, keys.one("claim"), max(1, round(block)))
+        return ("BRPOPLPUSH", normal, keys.one("claim"), max(1, int(block)))
 
     def give_up(self, queue: str) -> Program[Words, Any]:
         """Undo a wait whose signal may have come: nobody of this connection will look."""

@@ -2,7 +2,8 @@
 -- is ready, most urgent first. Works at full memory.
 --
 -- KEYS: flush meta leased delayed jobs dead graves notes started {bell} {claims} {lines}
--- ARGV: owner number ttl limit lease started crash_limit delivery_cap
+-- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap; alive is for how long
+--       the owner counts as alive once it goes to sleep
 -- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
 -- the milliseconds until something becomes due (-1: nothing will), dead_owners the connections
 -- whose processing lists must be swept.
@@ -12,9 +13,9 @@
 --- include: bury
 
 local owner, number, ttl = ARGV[1], ARGV[2], ARGV[3]
-local limit, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
-local started = ARGV[6] == '1'
-local crash_limit, delivery_cap = tonumber(ARGV[7]), tonumber(ARGV[8])
+local limit, lease, alive = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local started = ARGV[7] == '1'
+local crash_limit, delivery_cap = tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = now_ms()
 
 check_types()
@@ -161,5 +162,5 @@ if left_behind(rest) then
   return {1, -1, dead_owners, flat}
 end
 if #tokens > 0 then return {0, -1, dead_owners, flat} end
-local others = store.register and store.register(owner, now, lease)
+local others = store.register and store.register(owner, now, alive)
 return {0, next_due(others), dead_owners, flat}

@@ -153,9 +153,9 @@ function store.claimed(owner, now)
   return gone
 end
 
--- Registers a connection that is about to wait, for one lease; says when the first other one ends.
-function store.register(owner, now, lease)
-  redis.call('ZADD', key.waiters, now + lease, owner)
+-- Registers a connection that is about to wait; says when the first other one ends.
+function store.register(owner, now, alive)
+  redis.call('ZADD', key.waiters, now + alive, owner)
   redis.call('HDEL', key.lapsed, owner)
   local first = redis.call('ZRANGE', key.waiters, 0, 1, 'WITHSCORES')
   if first[1] ~= owner then return tonumber(first[2]) end
