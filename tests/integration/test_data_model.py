@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +121,13 @@ def test_pending_entries_are_the_jobs_in_hand(redis_stage: Stage) -> None:
     assert isinstance(pending, list)
     assert pending[0] == 2
     held(line.reserve(timeout=0))
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "data-model.md"
+PAGE_ROW = re.compile(r"^\| `(\S+)` \| (\w+) \|", re.MULTILINE)
+
+
+def test_the_page_names_every_key() -> None:
+    """Who looks a key up in the manual finds the same as who reads the code."""
+    in_code = dict(ROW.findall(qcore_redis.keys.__doc__ or ""))
+    assert dict(PAGE_ROW.findall(PAGE.read_text(encoding="utf-8"))) == in_code
