@@ -65,7 +65,7 @@ def of_queue(queue: qcore.Queue, jobs: int) -> Iterator[tuple[str, Case]]:
     def drain_one_by_one() -> None:
         with ThreadPoolExecutor(THREADS) as pool:
             while deliveries := queue.reserve_many(BATCH, timeout=0):
-                list(pool.map(lambda delivery: delivery.ack(), deliveries))
+                list(pool.map(qcore.Delivery.ack, deliveries))
 
     name = queue.name
     yield f"{name}: enqueue_many by 500", lambda: timed(enqueue)

@@ -17,7 +17,12 @@ SERVER_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("tls_ca", "str", "", "file of the authorities to trust; the system's if absent"),
     Parameter("tls_cert", "str", "", "file of this client's certificate"),
     Parameter("tls_key", "str", "", "file of this client's key"),
-    Parameter("tls_verify", "bool", True, "whether to check the server's certificate and name"),
+    Parameter(
+        "tls_verify",
+        "bool",
+        default=True,
+        help="whether to check the server's certificate and name",
+    ),
 )
 
 

@@ -49,9 +49,11 @@ class Used:
         self._lanes: defaultdict[str, set[str]] = defaultdict(set)
 
     def note(self, queue: str, flush: Flush) -> None:
+        """A flush of a lane goes to a queue."""
         self._lanes[queue].add(flush.lane)
 
     def items(self) -> list[tuple[str, list[str]]]:
+        """The queues, each with its lanes."""
         return [(queue, sorted(lanes)) for queue, lanes in self._lanes.items()]
 
 

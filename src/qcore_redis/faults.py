@@ -52,7 +52,10 @@ def fault_of(error: BaseException) -> Fault | None:
         return Fault.INDETERMINATE
     if not isinstance(error, Refused):
         return None
-    text = str(error)
+    return _fault_of_answer(str(error))
+
+
+def _fault_of_answer(text: str) -> Fault:
     # Inside a script the server's own code stands somewhere behind its prefix.
     if "WRONGTYPE" in text:
         return Fault.CORRUPT

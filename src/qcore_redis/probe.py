@@ -80,7 +80,7 @@ def judged(best: Capabilities, facts: Facts) -> Capabilities:
     if policy.startswith("volatile"):
         why = f"the server may evict keys that expire (maxmemory-policy {policy}); set noeviction"
         for name in ("idempotent_id", "dedup", "replay"):
-            found = found.lowered(name, False, why) if name in found else found
+            found = found.lowered(name, value=False, why=why) if name in found else found
     return found
 
 

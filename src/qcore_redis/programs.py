@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-
 from qcore.backend import (
     Enqueue,
     Enqueued,

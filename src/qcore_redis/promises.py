@@ -14,6 +14,15 @@ _NO_LISTENERS = {
     "gap": "a queue that stores misses nothing",
 }
 
+_YES = Claim(value=True)
+
+_LEASED = (
+    *("fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive", "attempts"),
+    *("delay", "priority", "idempotent_id", "dedup", "replay", "stats", "peek", "purge"),
+    "take_at_full_memory",
+)
+"""What only a queue that stores can offer."""
+
 _STORED = {
     "delivery": Claim("at_least_once"),
     "settlement": Claim("explicit"),
@@ -21,13 +30,8 @@ _STORED = {
     "scope": Claim("network"),
     "order": Claim("fifo"),
     "wake": Claim("native"),
-    **{
-        name: Claim(True)
-        for name in (
-            "fenced lease extend release retry dead_letter redrive attempts delay priority "
-            "idempotent_id dedup replay stats peek purge take_at_full_memory thread_safe"
-        ).split()
-    },
+    **dict.fromkeys(_LEASED, _YES),
+    "thread_safe": _YES,
 }
 
 LIST = Capabilities(
@@ -53,18 +57,12 @@ PUBSUB = Capabilities(
         "scope": Claim("network"),
         "order": Claim("fifo_single"),
         "wake": Claim("native"),
-        "receivers": Claim(True),
-        "gap": Claim(True),
-        "thread_safe": Claim(True),
+        "receivers": _YES,
+        "gap": _YES,
+        "thread_safe": _YES,
     },
     limits=Limits(),
-    refusals={
-        name: _NOTHING_KEPT
-        for name in (
-            "fenced lease extend release retry dead_letter redrive attempts delay priority "
-            "idempotent_id dedup replay stats peek purge reentry take_at_full_memory"
-        ).split()
-    },
+    refusals=dict.fromkeys((*_LEASED, "reentry"), _NOTHING_KEPT),
 )
 
 

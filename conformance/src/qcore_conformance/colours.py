@@ -91,8 +91,18 @@ class _StandIn:
     def __getattr__(self, name: str) -> Any:
         value = self._call(lambda: getattr(self._target, name))
         if callable(value) and not isinstance(value, type):
-            return lambda *args, **kwargs: self._call(lambda: value(*map(_bare, args), **kwargs))
+            return self._method(value)
         return value
+
+    def _method(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._call(lambda: method(*map(bare, args), **kwargs))
+
+        return call
+
+    def twin(self) -> Any:
+        """The object that this one stands for."""
+        return self._target
 
     def _call(self, function: Callable[[], Any]) -> Any:
         async def on_loop() -> Any:
@@ -104,15 +114,16 @@ class _StandIn:
     def _wrapped(self, result: Any) -> Any:
         if isinstance(result, _WRAPPED):
             return _StandIn(result, self._loop)
-        if isinstance(result, list) and any(isinstance(one, _WRAPPED) for one in result):
-            return [self._wrapped(one) for one in result]
+        if isinstance(result, list):
+            listed: list[Any] = result
+            return [self._wrapped(one) for one in listed]
         return result
 
     def __enter__(self) -> Self:
         self._loop.run(self._target.__aenter__())
         return self
 
-    def __exit__(self, *error: Any) -> Any:
+    def __exit__(self, *error: object) -> Any:
         return self._loop.run(self._target.__aexit__(*error))
 
     def __iter__(self) -> Iterator[Any]:
@@ -131,11 +142,13 @@ class _StandIn:
         return self._wrapped(result)
 
 
-def _bare(value: Any) -> Any:
+def bare(value: Any) -> Any:
+    """What is handed to the other colour: no stand-ins, but what they stand for."""
     if isinstance(value, _StandIn):
-        return value._target
-    if isinstance(value, qcore.Settlement) and isinstance(value.delivery, _StandIn):
-        return qcore.Settlement(value.delivery._target, value.verb, value.seconds, value.note)
+        return value.twin()
+    if isinstance(value, qcore.Settlement):
+        return qcore.Settlement(bare(value.delivery), value.verb, value.seconds, value.note)
     if isinstance(value, list):
-        return [_bare(one) for one in value]
+        listed: list[Any] = value
+        return [bare(one) for one in listed]
     return value

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 import qcore
 
 from .harnesses import harness_for
@@ -33,13 +34,13 @@ __all__ = ["conformance"]
 @click.option("--report", type=click.Path(path_type=Path), help="Leave the report here.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON, for programs.")
 @click.option("-k", "expression", default="", help="Only tests whose name matches.")
-def conformance(
+def conformance(  # noqa: PLR0917  (click passes them by name)
     url: str,
     tier: int,
     scale: float,
     workers: int,
     report: Path | None,
-    as_data: bool,
+    as_data: bool,  # noqa: FBT001  (a flag of the command line)
     expression: str,
 ) -> None:
     """Check the adapter that URL names against the contract."""
@@ -63,7 +64,7 @@ def _run_suite(url: str, place: Path, options: list[str]) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
     words += ["--pyargs", "qcore_conformance.suite", f"--junitxml={place / 'junit.xml'}"]
     words += [f"--qcore-notes={place / 'outcomes.json'}", *options]
-    run = subprocess.run(
+    run = subprocess.run(  # noqa: S603  (no shell reads these words)
         words, env={**os.environ, "QCORE_URL": url}, capture_output=True, text=True, check=False
     )
     (place / "pytest.log").write_text(run.stdout + run.stderr)

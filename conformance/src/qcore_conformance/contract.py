@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 import attrs
+
 from qcore import Capabilities
 from qcore.capabilities import KNOWN
 

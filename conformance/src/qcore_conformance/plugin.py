@@ -94,10 +94,10 @@ def bed(request: pytest.FixtureRequest, qcore_session: _Session, colour: Colour)
     """The test bed of one test; refuses tests that do not concern the adapter."""
     config = request.config
     harness, capabilities = _harness(request, qcore_session)
-    tier = int(config.getoption("--qcore-tier"))
+    tier = int(cast("int", config.getoption("--qcore-tier")))
     _admit(request.node, capabilities, tier)
     namespace = f"t{uuid.uuid4().hex[:12]}"
-    scale = float(config.getoption("--qcore-scale"))
+    scale = float(cast("float", config.getoption("--qcore-scale")))
     made = Bed(harness, colour, namespace, capabilities, tier=tier, scale=scale)
     request.node.user_properties.append((FIGURES, made.figures))
     try:
@@ -109,12 +109,13 @@ def bed(request: pytest.FixtureRequest, qcore_session: _Session, colour: Colour)
 def _harness(
     request: pytest.FixtureRequest, session: _Session
 ) -> tuple[Harness, qcore.Capabilities]:
-    own = getattr(request.module, HARNESS_ATTRIBUTE, None)
+    module: Any = request.node.getparent(pytest.Module).obj
+    own = getattr(module, HARNESS_ATTRIBUTE, None)
     if own is not None:
         return session.get(own, own)
     if named := request.config.getoption("--qcore-harness"):
-        module, _, name = str(named).partition(":")
-        return session.get(named, getattr(importlib.import_module(module), name))
+        place, _, name = str(named).partition(":")
+        return session.get(named, getattr(importlib.import_module(place), name))
     if url := request.config.getoption("--qcore-url") or os.environ.get("QCORE_URL"):
         return session.get(url, lambda: harness_for(str(url)))
     raise NotRun("give --qcore-url or --qcore-harness to say what to test")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from .outcomes import Outcome
 from .tally import Finding, Tally
@@ -70,7 +70,8 @@ def _head(tally: Tally) -> Iterator[str]:
 
 def _cell(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {item}" for name, item in value.items())
+        facts = cast("Mapping[str, object]", value)
+        return ", ".join(f"{name} {item}" for name, item in facts.items())
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

@@ -70,7 +70,7 @@ def load(name: str, store: str) -> Script:
     source = _read(f"{name}.lua")
     names = _declared(source, _PLACES[store])
     text = _binding(names) + _INCLUDE.sub(lambda found: _included(found[1], store), source)
-    return Script(name, text, hashlib.sha1(text.encode()).hexdigest(), names)
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), names)
 
 
 def _read(path: str) -> str:
@@ -83,7 +83,8 @@ def _included(name: str, store: str) -> str:
 
 def _declared(source: str, places: Mapping[str, str]) -> list[str]:
     header = _KEYS.search(source)
-    assert header is not None, "every script declares its KEYS"
+    if header is None:
+        raise ValueError("every script declares its KEYS")
     return [name for word in header[1].split() for name in places.get(word, word).split()]
 
 

@@ -88,7 +88,7 @@ class SqliteBackend:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(files(__package__).joinpath("schema.sql").read_text())
+        self._db.executescript(files("qcore_sqlite").joinpath("schema.sql").read_text())
         return _PROMISES
 
     def interrupt(self) -> None:
