@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Iterable
 from typing import Any, Self, TypeVar, cast
 
@@ -49,6 +50,7 @@ class AsyncConnection:
     def __init__(self, plan: Opening) -> None:
         self._plan = plan
         self._opened: AsyncHome | None = None
+        self._opening = asyncio.Lock()
 
     async def open(self) -> Self:
         """Reach the broker.
@@ -57,14 +59,15 @@ class AsyncConnection:
             Unavailable: If it cannot be reached.
             UnsupportedCapability: If a requirement is not met.
         """
-        if self._opened is None:
-            self._opened = AsyncHome(
-                await self._open_session(),
-                self._open_beats,
-                self._plan.clock,
-                IdSource(self._plan.clock).new,
-                self._plan.default_lease,
-            )
+        async with self._opening:
+            if self._opened is None:
+                self._opened = AsyncHome(
+                    await self._open_session(),
+                    self._open_beats,
+                    self._plan.clock,
+                    IdSource(self._plan.clock).new,
+                    self._plan.default_lease,
+                )
         return self
 
     async def _open_session(self) -> AsyncSession:
@@ -80,7 +83,11 @@ class AsyncConnection:
     def _open_beats(self) -> Session:
         backend = self._plan.adapter.backend(self._plan.setup())
         session = Session(backend, self._plan.patience, self._plan.monotonic)
-        session.open()
+        try:
+            session.open()
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def __await__(self) -> Generator[Any, None, Self]:

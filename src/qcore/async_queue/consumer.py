@@ -12,7 +12,7 @@ from qcore.consume.prefetch import Buffer
 from qcore.consume.session import Stopped
 from qcore.errors import Closed, InvalidInput
 
-__all__ = ["AsyncConsumer"]
+__all__ = ["AsyncConsumer", "Look"]
 
 
 class Look(Protocol):

@@ -13,7 +13,7 @@ from qcore.consume.session import Stopped
 from qcore.errors import Closed, InvalidInput
 from qcore.queue.delivery import Delivery
 
-__all__ = ["Consumer"]
+__all__ = ["Consumer", "Look"]
 
 
 class Look(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -198,6 +199,12 @@ class AsyncStub:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    async def open(self) -> Capabilities:
+        """As promised, after a while."""
+        found = await self._inner.open()
+        await asyncio.sleep(0)
+        return found
+
     async def enqueue(
         self, queue: str, jobs: Sequence[Enqueue], flush: Flush
     ) -> Sequence[Enqueued]:
@@ -228,7 +235,7 @@ async def _settled(act: object) -> None:
 
 
 class StubAdapter:
-    """Opens connections that follow a script.
+    """Opens connections that follow a script; ``server`` may promise less than the adapter could.
 
     Args:
         promises: By default all that memory promises.
@@ -246,6 +253,7 @@ class StubAdapter:
         self.opened = 0
         self.memory = memory or MemoryAdapter()
         self._promises = promises or self.memory.promises()
+        self.server = self._promises
         self._lock = threading.Lock()
 
     def promises(self) -> Capabilities:
@@ -259,7 +267,7 @@ class StubAdapter:
         made = self.memory.backend(setup)
         stub = Stub.__new__(Stub)
         stub.__dict__.update(made.__dict__)
-        stub.script, stub.promises = self.script, self._promises
+        stub.script, stub.promises = self.script, self.server
         return stub
 
     def async_backend(self, setup: Setup) -> AsyncBackend:
@@ -268,13 +276,15 @@ class StubAdapter:
         stub.script = self.opening_script
         return cast("AsyncBackend", AsyncStub(lift_inline(stub), self.script))
 
-    def opening(self, url: str = "memory://stub", **params: str) -> Opening:
+    def opening(
+        self, url: str = "memory://stub", require: Sequence[str] = (), **params: str
+    ) -> Opening:
         """What a connection is made from."""
         query = "&".join(f"{name}={value}" for name, value in params.items())
         parsed = parse_url(f"{url}?{query}")
         given = typed(parsed, self.parameters)
         parts = SchemeParts("memory")
-        return Opening(parsed, self, parts, given, frozenset(), SystemClock())
+        return Opening(parsed, self, parts, given, frozenset(require), SystemClock())
 
     def connect(self, **params: str) -> Connection:
         """A connection."""
