@@ -39,8 +39,16 @@ class Scene:
         self.adapter = StubAdapter(promises)
         self.connection: Connection = self.adapter.connect(patience="300ms")
         self.queue: Queue = self.connection.queue("q")
-        self.other: Queue = self.adapter.connect().queue("q")
+        self.looking: Connection = self.adapter.connect()
+        self.other: Queue = self.looking.queue("q")
         self.pool = ThreadPoolExecutor(8)
+
+    def close(self) -> None:
+        """End it all."""
+        self.script.always.clear()
+        self.connection.close()
+        self.looking.close()
+        self.pool.shutdown()
 
     @property
     def script(self) -> Script:
@@ -64,9 +72,7 @@ def scene() -> Iterator[Scene]:
     """A connection to a scripted broker."""
     scene = Scene()
     yield scene
-    scene.script.always.clear()
-    scene.connection.close()
-    scene.pool.shutdown()
+    scene.close()
 
 
 def blocked() -> tuple[threading.Event, threading.Event, Callable[[], None]]:
@@ -125,7 +131,7 @@ def test_without_replay_a_lost_reply_is_the_callers_to_judge() -> None:
     with pytest.raises(Indeterminate, match="could not enqueue jobs"):
         scene.queue.enqueue(b"a")
     assert scene.script.numbers("enqueue") == [1]
-    scene.connection.close()
+    scene.close()
 
 
 def test_a_broker_that_comes_back_in_time_is_not_noticed(scene: Scene) -> None:
@@ -435,7 +441,7 @@ def test_an_adapter_whose_takes_end_the_job_is_never_asked_to_settle() -> None:
     assert scene.script.numbers("settle") == []
     scene.queue.subscribe()
     assert (scene.script.passed("subscribe"), scene.queue.gaps) == (["q"], 1)
-    scene.connection.close()
+    scene.close()
 
 
 def test_threads_come_and_go_without_a_trace() -> None:
