@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import qcore
+
 from .addresses import Address, Unix
 from .client import RawClient
 from .harness import Harness, UrlHarness
@@ -53,6 +55,17 @@ class RedisHarness(UrlHarness):
         self._design = self.scheme.partition("+")[2].partition("+")[0]
         self.claims = _CLAIMS / f"redis+{self._design}.toml"
         self.reference = self.owned
+        self._anchor: qcore.Connection | None = None
+
+    def start(self) -> None:
+        """Keep a server of our own alive; it ends with the last connection to it."""
+        if self.owned:
+            self._anchor = qcore.connect(self._url)
+
+    def stop(self) -> None:
+        """Let it go."""
+        if self._anchor is not None:
+            self._anchor.close()
 
     def url(self, namespace: str) -> str:
         """The URL with a namespace, and a short lease where there are leases."""
