@@ -114,9 +114,8 @@ class _StandIn:
     def _wrapped(self, result: Any) -> Any:
         if isinstance(result, _WRAPPED):
             return _StandIn(result, self._loop)
-        if isinstance(result, list):
-            listed: list[Any] = result
-            return [self._wrapped(one) for one in listed]
+        if _is_list(result):
+            return [self._wrapped(one) for one in result]
         return result
 
     def __enter__(self) -> Self:
@@ -148,7 +147,10 @@ def bare(value: Any) -> Any:
         return value.twin()
     if isinstance(value, qcore.Settlement):
         return qcore.Settlement(bare(value.delivery), value.verb, value.seconds, value.note)
-    if isinstance(value, list):
-        listed: list[Any] = value
-        return [bare(one) for one in listed]
+    if _is_list(value):
+        return [bare(one) for one in value]
     return value
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
