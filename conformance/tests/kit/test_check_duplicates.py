@@ -112,12 +112,41 @@ def test_concurrent_deliveries_may_have_come_in_either_order() -> None:
     assert reason(tape) == "lease over"
 
 
+def test_a_slow_reply_does_not_hide_the_reason() -> None:
+    """The second reserve had begun before the first one returned, and waited for the release."""
+    tape = Tape().do("enqueue", 0).do("reserve", 1, took=2, receipt="first")
+    tape.do("reserve", 2, took=7, by="v").do("release", 4, receipt="first")
+    assert reason(tape) == "released"
+
+
 def test_explained_duplicates_may_be_bounded() -> None:
     """So that at-least-once has a price."""
     tape = twice(held(), at=12)
     bounded = Guarantees(lease=10.0, duplicates=0)
     assert tape.result("duplicate explained", bounded).verdict is Verdict.FAIL
     assert tape.result("duplicate explained", LEASED).verdict is Verdict.PASS
+
+
+def test_the_bound_itself_is_allowed() -> None:
+    """And stands in the report."""
+    for bound, note in [(1, "1 of at most 1"), (None, "1 of at most any")]:
+        result = twice(held(), at=12).result(
+            "duplicate explained", Guarantees(lease=10.0, duplicates=bound)
+        )
+        assert (result.verdict, result.note) == (Verdict.PASS, note)
+
+
+def test_clocks_may_differ_by_the_slack() -> None:
+    """A lease may seem to last a little longer than it did."""
+    tape = twice(held(), at=10.5)
+    assert tape.result("duplicate unexplained", LEASED).verdict is Verdict.FAIL
+    assert reason(tape, Guarantees(lease=10.0, slack=1.0)) == "lease over"
+
+
+def test_an_enqueue_that_failed_makes_no_copy() -> None:
+    """So the only copy has ended with its ack."""
+    tape = Tape().do("enqueue", 0, end="fail").do("enqueue", 0.5).do("reserve", 1).do("ack", 2)
+    assert twice(tape).result("resurrected").verdict is Verdict.FAIL
 
 
 def test_at_most_once_allows_no_duplicate_at_all() -> None:
@@ -171,6 +200,8 @@ def test_the_second_copy_of_a_job_has_a_life_of_its_own() -> None:
     tape = Tape().do("enqueue", 0, end="info").do("enqueue", 0.5)
     tape = twice(tape.do("reserve", 1).do("ack", 2), at=3)
     assert tape.result("resurrected").verdict is Verdict.PASS
+    once = Guarantees(idempotent=True)
+    assert tape.result("resurrected", once).verdict is Verdict.FAIL
     tape.do("ack", 6, by="v", receipt="second").do("reserve", 7)
     assert tape.result("resurrected").verdict is Verdict.FAIL
 

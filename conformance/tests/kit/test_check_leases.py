@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.tests.kit.tape import OPEN, Tape
-from qcore_conformance.events import FaultKind
+from qcore_conformance.events import Details, FaultKind
 from qcore_conformance.guarantees import Delivery, Durability, Guarantees
 from qcore_conformance.verdicts import Verdict
 
@@ -44,6 +44,13 @@ def test_a_holder_who_may_have_given_it_up_holds_nothing(verb: str, end: str) ->
     assert tape.result("overlap", LEASED).verdict is Verdict.PASS
 
 
+def test_the_first_of_several_settles_may_have_freed_it() -> None:
+    """A later one proves nothing against it."""
+    tape = again(held().do("release", 2, receipt="first", end="info"), 5)
+    tape.do("release", 20, receipt="first")
+    assert tape.result("overlap", LEASED).verdict is Verdict.PASS
+
+
 def test_a_refused_settle_frees_nothing() -> None:
     """The holder still had it."""
     tape = again(held().do("release", 2, receipt="first", end="fail"), 5)
@@ -71,6 +78,26 @@ def test_concurrent_reserves_of_one_job_overlap_whoever_was_first() -> None:
     assert tape.result("overlap", LEASED).verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(
+    ("numbers", "verdict"), [((1, 2), Verdict.FAIL), ((None, None), Verdict.PASS)]
+)
+def test_numbers_tell_which_of_two_concurrent_deliveries_was_first(
+    numbers: tuple[int | None, int | None], verdict: Verdict
+) -> None:
+    """A reply that was slower than a lease may have been the second one, unless numbers tell."""
+    tape = Tape().do("enqueue", 0)
+    for (by, at, took), number in zip((("w", 1, 24), ("v", 9, 1)), numbers, strict=True):
+        about = Details(number=number) if number else Details()
+        tape.do("reserve", at, took=took, by=by, **about)
+    assert tape.result("overlap", LEASED).verdict is verdict
+
+
+def test_a_lease_that_only_a_reserve_tells_is_held_to() -> None:
+    """Also where the adapter promises no usual one."""
+    tape = again(Tape().do("enqueue", 0).do("reserve", 1, lease=10.0, number=1), 5)
+    assert tape.result("overlap").verdict is Verdict.FAIL
+
+
 def test_a_broker_that_may_forget_may_forget_leases() -> None:
     """What the promise does not cover is not held against it."""
     tape = again(held().fault(FaultKind.KILL_SERVER, 2), 5)
@@ -92,6 +119,30 @@ def test_a_zombie_may_not_settle(verb: str) -> None:
     tape = again(held(), 12).do(verb, 13, receipt="first")
     assert tape.result("fence", FENCED).verdict is Verdict.FAIL
     assert tape.result("fence", LEASED).verdict is Verdict.NOT_CLAIMED
+
+
+@pytest.mark.parametrize(("receipt", "verdict"), [("first", Verdict.FAIL), ("x", Verdict.PASS)])
+def test_a_receipt_tells_which_delivery_is_settled(receipt: str, verdict: Verdict) -> None:
+    """A process that got the job twice may settle the second delivery, and not the first."""
+    tape = held().do("reserve", 12, receipt="x", number=2).do("ack", 13, receipt=receipt)
+    assert tape.result("fence", FENCED).verdict is verdict
+
+
+def test_without_a_receipt_a_process_settles_what_it_got_last() -> None:
+    """And nobody settles what he never had."""
+    tape = Tape().do("enqueue", 0).do("reserve", 1).do("reserve", 12).do("ack", 13)
+    assert tape.result("fence", FENCED).verdict is Verdict.PASS
+    tape = Tape().do("enqueue", 0).do("reserve", 1).do("reserve", 12, by="v").do("ack", 13)
+    assert tape.result("fence", FENCED).verdict is Verdict.FAIL
+    tape = Tape().do("enqueue", 0).do("reserve", 1).do("release", 2, by="v").do("reserve", 5)
+    assert tape.result("overlap", LEASED).verdict is Verdict.FAIL
+
+
+def test_a_zombie_is_known_without_numbers() -> None:
+    """By the time at which the next holder had the job."""
+    tape = Tape().do("enqueue", 0).do("reserve", 1, receipt="first")
+    tape.do("reserve", 12, by="v", receipt="second").do("ack", 13, receipt="first")
+    assert tape.result("fence", FENCED).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("end", ["fail", "info", OPEN])
@@ -119,6 +170,12 @@ def test_a_release_and_the_next_delivery_may_be_concurrent() -> None:
     assert tape.result("fence", FENCED).verdict is Verdict.PASS
 
 
+def test_a_redrive_may_overtake_the_reply_of_a_dead_letter() -> None:
+    """The job was dead, and is delivered again before its holder hears of it."""
+    tape = held().do("dead", 2, took=4, receipt="first").do("redrive", 3)
+    assert again(tape, 4).result("fence", FENCED).verdict is Verdict.PASS
+
+
 def test_deliveries_are_numbered_one_by_one() -> None:
     """A number more for each delivery, whatever ended the one before."""
     assert again(held(), 12).result("attempts", COUNTED).verdict is Verdict.PASS
@@ -139,9 +196,32 @@ def test_a_number_may_jump_past_a_ghost() -> None:
     assert crash.result("attempts", COUNTED).verdict is Verdict.PASS
 
 
+def test_a_ghost_of_another_time_explains_no_jump() -> None:
+    """It was gone before the job was delivered first, or came after the second delivery."""
+    for at in (-0.5, 40):
+        tape = again(held().do("reserve", at, by="x", end="info"), 30, number=3)
+        assert tape.result("attempts", COUNTED).verdict is Verdict.FAIL
+
+
+def test_the_first_delivery_that_is_seen_may_follow_a_ghost() -> None:
+    """Then its number may be higher, and its attempt as high as that."""
+    for attempt, verdict in [(1, Verdict.PASS), (2, Verdict.PASS), (3, Verdict.FAIL)]:
+        tape = Tape().do("enqueue", 0).do("reserve", 0.5, by="x", end="info")
+        tape.do("reserve", 12, number=2, attempt=attempt)
+        assert tape.result("attempts", COUNTED).verdict is verdict
+
+
+def test_what_is_not_told_is_not_counted() -> None:
+    """Neither numbers nor attempts."""
+    silent = Tape().do("enqueue", 0).do("reserve", 1).do("reserve", 12, number=7, attempt=9)
+    assert silent.result("attempts", COUNTED).verdict is Verdict.PASS
+    half = Tape().do("enqueue", 0).do("reserve", 1, number=1, attempt=1).do("reserve", 12, number=2)
+    assert half.result("attempts", COUNTED).verdict is Verdict.PASS
+
+
 def test_the_first_delivery_has_the_number_one() -> None:
     """And the attempt one."""
-    for number, attempt in [(2, 1), (1, 2), (1, 0)]:
+    for number, attempt in [(0, 1), (2, 1), (1, 2), (1, 0)]:
         tape = Tape().do("enqueue", 0).do("reserve", 1, number=number, attempt=attempt)
         assert tape.result("attempts", COUNTED).verdict is Verdict.FAIL
     assert held().result("attempts", COUNTED).verdict is Verdict.PASS

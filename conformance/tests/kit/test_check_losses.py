@@ -168,6 +168,21 @@ def test_a_drain_before_the_last_fault_was_mended_cannot_tell() -> None:
     assert tape.result("lost").verdict is Verdict.UNKNOWN
 
 
+def test_looks_at_an_empty_queue_count_from_the_last_job_on() -> None:
+    """What came in between may have come after something else."""
+    tape = done().empty(20, verb="drain").do("drain", 30, job="p-1").empty(40, verb="drain")
+    assert tape.result("lost").verdict is Verdict.UNKNOWN
+    tape = done().do("drain", 10, job="p-1").empty(20, verb="drain")
+    tape.do("drain", 30, job="p-1").empty(40, verb="drain")
+    assert tape.result("lost").verdict is Verdict.UNKNOWN
+
+
+def test_looks_at_an_empty_queue_count_from_the_last_fault_on() -> None:
+    """And not from the first."""
+    tape = done().fault(FaultKind.CUT, 5).empty(10, verb="drain").fault(FaultKind.CUT, 20)
+    assert tape.empty(30, verb="drain").result("lost").verdict is Verdict.UNKNOWN
+
+
 def test_a_queue_that_nobody_read_cannot_tell() -> None:
     """Without any reader there is no evidence."""
     result = Tape().do("enqueue", 0).result("lost")
@@ -197,6 +212,12 @@ def test_at_most_once_owes_nothing_to_later_subscribers() -> None:
     assert tape.result("lost", AT_MOST_ONCE).verdict is Verdict.FAIL
 
 
+def test_at_most_once_owes_each_job_to_whoever_had_subscribed() -> None:
+    """Subscribing once more changes nothing about that."""
+    tape = Tape().do("subscribe", 0).do("enqueue", 1).do("subscribe", 2).drained()
+    assert tape.result("lost", AT_MOST_ONCE).verdict is Verdict.FAIL
+
+
 def test_each_group_has_to_get_each_job() -> None:
     """What one group acked may still be lost to another."""
     tape = Tape().do("enqueue", 0).do("reserve", 1, group="a").do("ack", 2, group="a")
@@ -212,3 +233,5 @@ def test_an_enqueue_that_ended_unknown_may_turn_out_to_have_worked() -> None:
     assert len(tape.result("recovered").counted) == 1
     assert Tape().do("enqueue", 0, end="info").drained().result("lost").verdict is Verdict.PASS
     assert not done().result("recovered").counted
+    tape = Tape().do("enqueue", 0, end="fail").do("enqueue", 1, end="info").do("reserve", 2)
+    assert len(tape.result("recovered").counted) == 1

@@ -34,6 +34,26 @@ def test_a_retry_of_which_nobody_knows_delays_nothing_for_certain() -> None:
     assert tape.do("reserve", 3).result("early", DELAYS).verdict is Verdict.PASS
 
 
+def test_the_earliest_of_several_causes_counts() -> None:
+    """Of two enqueues, or of two retries, either may have been the one that worked."""
+    tape = Tape().do("enqueue", 0, delay=5.0, end="info").do("enqueue", 1).do("reserve", 2)
+    assert tape.result("early", DELAYS).verdict is Verdict.PASS
+    for at, verdict in [(4, Verdict.FAIL), (7.5, Verdict.PASS)]:
+        tape = Tape().do("enqueue", 0).do("reserve", 1).do("retry", 2, delay=5.0, end="info")
+        tape.do("retry", 3, delay=5.0).do("reserve", at)
+        assert tape.result("early", DELAYS).verdict is verdict
+
+
+def test_how_early_and_how_late_is_told() -> None:
+    """In seconds."""
+    (soon,) = (
+        Tape().do("enqueue", 0, delay=5.0).do("reserve", 4.49).result("early", DELAYS).failures
+    )
+    assert soon.why == "0.500 s early"
+    (slow,) = Tape().do("enqueue", 0).empty(2.5).result("late", PROMPT).failures
+    assert slow.why == "not found 2.500 s after it was due"
+
+
 @pytest.mark.parametrize(("at", "verdict"), [(2.0, Verdict.FAIL), (1.0, Verdict.PASS)])
 def test_a_ready_job_is_found_in_time(at: float, verdict: Verdict) -> None:
     """A reserve that begins after the bound has to find it."""
@@ -71,6 +91,18 @@ def test_an_extended_lease_is_recovered_later() -> None:
         assert tape.result("late", PROMPT).verdict is verdict
 
 
+def test_a_retry_outlasts_the_lease() -> None:
+    """A job that waits for its next attempt is not hidden by the old lease."""
+    tape = Tape().do("enqueue", 0).do("reserve", 1).do("retry", 2, delay=60.0).empty(20)
+    assert tape.result("late", PROMPT).verdict is Verdict.PASS
+
+
+def test_a_job_in_somebodys_hands_need_not_be_found() -> None:
+    """It is gone from its first delivery on."""
+    tape = Tape().do("enqueue", 0).do("reserve", 0.5).empty(3).do("ack", 4)
+    assert tape.result("late", PROMPT).verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize("end", ["ok", "info", OPEN])
 def test_a_job_that_may_have_ended_need_not_be_found(end: str) -> None:
     """An ack may have worked."""
@@ -97,6 +129,18 @@ def test_the_bound_begins_anew_after_a_fault() -> None:
     assert tape.empty(6.5).result("late", PROMPT).verdict is Verdict.FAIL
 
 
+def test_the_last_of_several_faults_counts() -> None:
+    """An earlier one is no reason to begin earlier."""
+    tape = Tape().do("enqueue", 0).fault(FaultKind.CUT, 0.5).fault(FaultKind.CUT, 4, took=1)
+    assert tape.empty(5.2).result("late", PROMPT).verdict is Verdict.PASS
+
+
+def test_a_ghost_without_a_lease_may_hold_the_job_for_ever() -> None:
+    """Nothing says when it would come back."""
+    tape = Tape().do("enqueue", 0).do("reserve", 1, by="x", end="info").empty(50)
+    assert tape.result("late", Guarantees(late=1.0)).verdict is Verdict.PASS
+
+
 def test_a_ghost_may_hold_the_job() -> None:
     """For as long as its lease lasts."""
     tape = Tape().do("enqueue", 0).do("reserve", 1, by="x", end="info").empty(10)
@@ -118,3 +162,15 @@ def test_of_several_enqueues_any_may_have_counted() -> None:
     promised = Guarantees(late=1.0, idempotent=True)
     assert tape.result("late", promised).verdict is Verdict.PASS
     assert tape.empty(7).result("late", promised).verdict is Verdict.FAIL
+
+
+def test_an_enqueue_that_failed_delays_nothing() -> None:
+    """It certainly was not the one that counted."""
+    tape = Tape().do("enqueue", 0, delay=50.0, end="fail").do("enqueue", 1).empty(5)
+    assert tape.result("late", PROMPT).verdict is Verdict.FAIL
+
+
+def test_of_several_copies_nobody_knows_which_is_where() -> None:
+    """So none is judged."""
+    tape = Tape().do("enqueue", 0, end="info").do("enqueue", 1).empty(5)
+    assert tape.result("late", PROMPT).verdict is Verdict.PASS

