@@ -210,7 +210,7 @@ def test_every_step_is_that_of_the_model(redis_stage: Stage) -> None:
     for stage in (redis_stage, memory):
         stage.connect(dedup_window="300000000s", delivery_cap=4)
     machine = type("Machine", (Peers,), {"stage": redis_stage, "memory": memory})
-    examples = 60 if redis_stage.place.colour == "sync" else 20
+    examples = 40 if redis_stage.place.colour == "sync" else 10
     try:
         run_state_machine_as_test(
             machine,
