@@ -22,6 +22,7 @@ from qcore.backend import (
     Setup,
     Taken,
     TakeRequest,
+    Verb,
 )
 from qcore.bridges import lift_inline
 from qcore.capabilities import Capabilities, Claim
@@ -93,6 +94,11 @@ class Script:
     def passed(self, name: str) -> list[Any]:
         """What was passed to an operation."""
         return [passed for called, _, passed in self.calls if called == name]
+
+    def beats(self, token: str) -> int:
+        """How often a lease was extended."""
+        steps = [step for steps in self.passed("settle") for step in steps]
+        return sum(step.token == token and step.verb is Verb.EXTEND for step in steps)
 
     @staticmethod
     def classify(error: BaseException) -> Fault | None:

@@ -147,13 +147,14 @@ async def test_a_task_cancelled_while_it_leaves_still_releases() -> None:
 async def test_leases_of_everything_in_hand_are_kept() -> None:
     """And of what is in a block of its own, after closing too."""
     async with scene_of() as scene:
-        async with scene.queue.consume(lease=0.1) as deliveries:
+        beats = scene.script.beats
+        async with scene.queue.consume(lease=0.6) as deliveries:
             delivery = await scene.take_ahead(deliveries)
-            await passed(0.4)
-            assert not delivery.lost
+            token = delivery.receipt.token
+            await eventually_async(lambda: beats(token) == 3)
             async with delivery:
                 await deliveries.close()
-                await passed(0.3)
+                await eventually_async(lambda: beats(token) == 6)
                 assert not delivery.lost
         assert delivery.settled
 

@@ -117,8 +117,8 @@ async def test_a_lost_lease_is_an_error_at_the_end() -> None:
 async def test_the_lease_of_work_in_its_block_is_kept(url: str) -> None:
     """For many times its length, also while the loop is busy."""
     async with scene_of(url) as scene:
-        async with await scene.hold(lease=0.2) as delivery:
-            time.sleep(0.5)  # noqa: ASYNC251  (a loop that is busy)
+        async with await scene.hold(lease=0.8) as delivery:
+            time.sleep(1.2)  # noqa: ASYNC251  (a loop that is busy)
             assert not delivery.lost
             assert await scene.queue.reserve(0) is None
         assert delivery.settled

@@ -16,6 +16,9 @@ from qcore.job import Job
 from tests.unit.qcore.waiting import eventually
 
 LEASE = 0.15
+KEPT = 0.6
+"""A lease that does not run out when the machine is busy for a moment."""
+
 LEASED = Capabilities("acme", {name: Claim(value=True) for name in ("lease", "extend")})
 
 
@@ -76,13 +79,11 @@ def keeper(settler: Settler) -> Iterator[Keeper]:
 
 def test_a_lease_is_extended_for_as_long_as_it_is_kept(keeper: Keeper, settler: Settler) -> None:
     """By its own length, before it runs out."""
-    one = delivery()
+    one = delivery(lease=KEPT)
     keeper.keep(one, "me")
-    end = time.monotonic() + 3 * LEASE
-    eventually(lambda: one.lost or time.monotonic() > end)
+    eventually(lambda: settler.count(Verb.EXTEND) == 4)
     assert not one.lost
-    assert settler.count(Verb.EXTEND) >= 3
-    assert {step.millis for _, steps in settler.flushes for step in steps} == {150}
+    assert {step.millis for _, steps in settler.flushes for step in steps} == {600}
 
 
 def test_nothing_happens_before_there_is_something_to_keep(settler: Settler) -> None:
@@ -221,12 +222,13 @@ def test_an_old_delivery_is_extended_before_its_lease_ends(
     keeper: Keeper, settler: Settler
 ) -> None:
     """However long it was held before anybody asked to keep it."""
-    one = delivery(lease=0.6)
-    eventually(lambda: time.monotonic() > one.until - 0.2)
+    one = delivery(lease=1.0)
+    end = one.until
+    eventually(lambda: time.monotonic() > end - 0.6)
     keeper.keep(one, "me")
     eventually(lambda: settler.count(Verb.EXTEND) == 1)
     assert not one.lost
-    assert one.until > time.monotonic() + 0.3
+    assert one.until > end
 
 
 def test_a_lease_made_shorter_by_hand_is_kept_at_its_new_pace(
@@ -235,12 +237,10 @@ def test_a_lease_made_shorter_by_hand_is_kept_at_its_new_pace(
     """The next beat comes before the new end, not before the old one."""
     one = delivery(lease=30.0)
     keeper.keep(one, "me")
-    one.renewed(LEASE, time.monotonic())
+    one.renewed(KEPT, time.monotonic())
     keeper.replan(one)
-    end = time.monotonic() + 2 * LEASE
-    eventually(lambda: one.lost or time.monotonic() > end)
+    eventually(lambda: settler.count(Verb.EXTEND) == 3)
     assert not one.lost
-    assert settler.count(Verb.EXTEND) >= 2
 
 
 def test_a_closed_keeper_keeps_nothing(keeper: Keeper, settler: Settler) -> None:
