@@ -272,13 +272,14 @@ def test_directory_and_socket_are_for_their_owner_alone(scene: Scene) -> None:
         ("appendonly", "yes"),
         ("appendfsync", "everysec"),
         ("maxmemory-policy", "noeviction"),
+        ("min-string-size-avoid-copy-reply", "0"),
         ("port", "0"),
         ("save", ""),
         ("unixsocketperm", "700"),
     ],
 )
 def test_the_server_is_set_up_to_keep_jobs(scene: Scene, option: str, value: str) -> None:
-    """Every write goes to the disk within a second, nothing is evicted, no port is open."""
+    """Writes go to the disk within a second, nothing is evicted, no listener fills the memory."""
     answer = ask(scene.open().socket_path, "CONFIG", "GET", option)
     assert answer.split("\r\n")[-1] == value
 
