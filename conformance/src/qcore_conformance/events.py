@@ -72,6 +72,7 @@ class Details(TypedDict, total=False):
 
     queue: str
     group: str
+    """Who reads, where several groups get the same jobs; on all calls but enqueue."""
     job: str
     sha: str
     """A digest of the body, to see that it arrived as it was sent."""

@@ -1,4 +1,4 @@
-"""What an adapter promises, as the checker needs to know it, and what a verdict looks like."""
+"""What an adapter promises, as far as a history can show whether it is kept."""
 
 from __future__ import annotations
 
