@@ -15,7 +15,7 @@ import attrs
 import qcore
 from qcore_conformance.resp import Value
 from qcore_conformance.servers import Binary, Server, available_servers
-from qcore_conformance.waiting import wait_until
+from qcore_conformance.waiting import scaled, wait_until
 from qcore_redis.keys import QueueKeys
 from tests.integration.actors import Client, Hand, Line, SyncClient
 from tests.integration.async_actors import AsyncClient, Portal
@@ -23,6 +23,8 @@ from tests.integration.async_actors import AsyncClient, Portal
 __all__ = [
     "EDGES",
     "OTHERS",
+    "PROMPT",
+    "SLACK",
     "Place",
     "Stage",
     "as_bytes",
@@ -41,6 +43,10 @@ STORED = ("redis+list", "redis+streams")
 _SERVERS = available_servers()
 EDGES: Sequence[Binary] = tuple(dict.fromkeys((_SERVERS[0], _SERVERS[-1])))
 """The oldest and the newest server: every scenario plays on both."""
+SLACK = scaled(0.5)
+"""Seconds by which a busy machine may be late with anything."""
+PROMPT = scaled(0.9)
+"""Seconds in which a sleeper must have its job; less than the 1.5 s after which it looks."""
 OTHERS: Sequence[Binary] = tuple(one for one in _SERVERS if one not in EDGES)
 
 

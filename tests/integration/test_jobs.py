@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from qcore import InvalidInput, LimitExceeded, NewJob, Settlement, Verb
-from tests.integration.stage import Stage, held, together
+from tests.integration.stage import SLACK, Stage, held, together
 
 BODIES = [
     b"",
@@ -89,13 +89,13 @@ def test_an_empty_queue_answers_at_once_when_asked_to(stage: Stage) -> None:
     """Q-BLOCK-02: a timeout of 0 looks once."""
     line = stage.line()
     line.reserve(timeout=0)
-    with lasting(0.0, 0.1):
+    with lasting(0.0, SLACK):
         assert line.reserve(timeout=0) is None
 
 
 def test_an_empty_queue_answers_when_the_time_is_over(stage: Stage) -> None:
     """Q-CORE-02: none comes neither earlier nor much later than the timeout."""
-    with lasting(0.3, 0.5):
+    with lasting(0.3, 0.3 + SLACK):
         assert stage.line().reserve(timeout=0.3) is None
 
 
@@ -212,7 +212,7 @@ def test_a_batch_does_not_wait_to_be_full(stage: Stage) -> None:
     """Q-BATCH-02: what is there is given at once, and each job is settled by itself."""
     line = stage.line()
     line.enqueue_many([b"1", b"2", b"3"])
-    with lasting(0.0, 0.5):
+    with lasting(0.0, SLACK):
         found = line.reserve_many(100, timeout=5)
     assert [hand.job.body for hand in found] == [b"1", b"2", b"3"]
     found[1].ack()

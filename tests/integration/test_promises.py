@@ -8,6 +8,8 @@ import pytest
 
 import qcore
 from qcore import Rejected, UnsupportedCapability
+from qcore_conformance.waiting import scaled
+from tests.integration.actors import Line
 from tests.integration.stage import Stage, held
 
 UNIQUE = ("idempotent_id", "dedup", "replay")
@@ -17,6 +19,13 @@ def configure(stage: Stage, **settings: str) -> None:
     """Change settings of the running server."""
     for name, value in settings.items():
         stage.server.cli("CONFIG", "SET", name.replace("_", "-"), value)
+
+
+def waited(line: Line, timeout: float) -> float:
+    """How long a reserve takes that finds nothing."""
+    began = time.monotonic()
+    assert line.reserve(timeout=timeout) is None
+    return time.monotonic() - began
 
 
 @pytest.mark.parametrize(
@@ -100,9 +109,8 @@ def test_a_user_of_few_rights_works_with_fewer_promises(
     assert hand.job.body == b"later"
     hand.retry()
     held(line.reserve(timeout=0)).ack()
-    began = time.monotonic()
-    assert line.reserve(timeout=0.3) is None
-    assert 0.29 <= time.monotonic() - began <= 0.6
+    waits = [waited(line, 0.2) for _ in range(3)]
+    assert 0.19 <= min(waits) <= 0.2 + scaled(0.2)
     assert line.stats().acked == 1
     assert client.queues() == ["work"]
 
