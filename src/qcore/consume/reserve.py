@@ -88,6 +88,9 @@ def reserving(
             if deliveries:
                 return deliveries
             failures = 0
+            if unfit:
+                # Behind what nobody can read there may be a job, also for one who looks once.
+                continue
             remaining = LONGEST_WAIT if deadline is None else deadline - monotonic()
             if remaining <= 0:
                 return []
@@ -95,14 +98,10 @@ def reserving(
                 yield Wait(min(remaining, rest, LONGEST_WAIT))
         except (Unavailable, Indeterminate):
             failures += 1
-            pause = backoff(failures)
-            if deadline is not None:
-                remaining = max(0.0, deadline - monotonic())
-                # A connection that died while idle is found out by the first call: look again.
-                if remaining <= 0 and failures > 1:
-                    raise
-                pause = min(pause, remaining)
-            if not (yield Pause(pause)):
+            remaining = LONGEST_WAIT if deadline is None else max(0.0, deadline - monotonic())
+            # A connection that died while idle is found out by the first call: look once more.
+            is_over = remaining <= 0 and failures > 1
+            if is_over or not (yield Pause(min(backoff(failures), remaining))):
                 raise
 
 
@@ -119,7 +118,7 @@ def _discarding(taken: Taken, unfit: Sequence[Settle]) -> Program[Discard, None]
 
 def _rest(taken: Taken) -> float:
     """Seconds for which this answer lets us sleep."""
-    if taken.more or taken.jobs:
+    if taken.more:
         return 0.0
     return LONGEST_WAIT if taken.next_due is None else taken.next_due
 

@@ -96,8 +96,7 @@ class MemoryBackend:
 
         def act(line: MemoryQueue, now: float) -> Taken:
             taken = line.once(self._owner, flush, lambda: line.take(request, self._owner, now))
-            line.lease_anew(taken.jobs, now + request.lease_ms / 1000)
-            return taken
+            return line.lease_anew(taken, now + request.lease_ms / 1000)
 
         return self._act(queue, act)
 

@@ -139,11 +139,12 @@ class MemoryQueue:
         ]
         return Taken(jobs, any(self._ready.values()), self.next_due(now))
 
-    def lease_anew(self, jobs: Sequence[TakenJob], until: float) -> None:
-        """Let the leases of a take that is answered now end at this time."""
+    def lease_anew(self, taken: Taken, until: float) -> Taken:
+        """The jobs of a take that still hold, their leases ending at this time."""
+        jobs = [job for job in taken.jobs if job.token in self._held]
         for job in jobs:
-            if entry := self._held.get(job.token):
-                entry.until = until
+            self._held[job.token].until = until
+        return attrs.evolve(taken, jobs=jobs)
 
     def _choose(self, limit: int) -> list[_Entry]:
         chosen: list[_Entry] = []

@@ -150,6 +150,17 @@ def test_jobs_that_are_not_fit_are_set_aside_and_the_search_goes_on() -> None:
     assert search.result == ["a"]
 
 
+def test_one_who_looks_once_looks_behind_what_nobody_can_read() -> None:
+    """An unreadable job is no answer, however little time there is."""
+    search = Search(timeout=0)
+    search.found(Taken([job("bad")]))
+    search.reply()
+    search.found(Taken([job("bad")]))
+    search.reply()
+    search.found(Taken([job("a")]))
+    assert search.result == ["a"]
+
+
 @pytest.mark.parametrize("error", [None, AWAY, Indeterminate("lost"), Rejected("no"), Closed("x")])
 def test_jobs_that_came_with_unfit_ones_are_given_whatever_happens(error: Exception | None) -> None:
     """They are in hand, and would be counted as crashes if they were lost."""

@@ -11,7 +11,7 @@ import pytest
 import qcore
 from qcore.backend import Enqueue, Flush, Settle, Setup, TakeRequest, Verb
 from qcore.capabilities import KNOWN
-from qcore.clock import Clock, SystemClock
+from qcore.clock import Clock, ManualClock, SystemClock
 from qcore.errors import InvalidUrl
 from qcore.ids import new_nonce
 from qcore.memory.adapter import MemoryAdapter, MemoryBackend
@@ -155,6 +155,24 @@ def test_a_flush_that_comes_again_takes_effect_once(hand: Hand) -> None:
     taken = backend.take("q", request, Flush("take", 1))
     assert backend.take("q", request, Flush("take", 1)) == taken
     assert backend.take("q", request, Flush("take", 2)).jobs == []
+
+
+def test_a_take_that_comes_again_gives_what_still_holds(adapter: MemoryAdapter) -> None:
+    """With leases that begin anew; what went to somebody else is not given twice."""
+    clock = ManualClock()
+    mine, yours = (Hand(adapter.backend(setup(clock=clock))) for _ in range(2))
+    mine.put("a", "b")
+    request = TakeRequest(2, 10_000)
+    first = mine.backend.take("q", request, Flush("lost", 1)).jobs
+    clock.advance(9.0)
+    assert mine.backend.take("q", request, Flush("lost", 1)).jobs == first
+    clock.advance(9.0)
+    assert yours.take(2) == []
+    clock.advance(1.0)
+    (token,) = yours.take(1)
+    again = mine.backend.take("q", request, Flush("lost", 1)).jobs
+    assert [job.id for job in again] == []
+    assert yours.settle(Verb.ACK, token) == [True]
 
 
 def asleep(hand: Hand, timeout: float = PATIENCE, queue: str = "q") -> threading.Thread:
