@@ -123,7 +123,7 @@ def test_close_wakes_a_blocked_reserve(bed: Bed) -> None:
     thread.start()
     time.sleep(0.1)
     connection.close()
-    thread.join(timeout=scaled(5.0))
+    thread.join(timeout=scaled(1.0))
 
     assert not thread.is_alive()
     assert isinstance(outcome[0], qcore.Closed)

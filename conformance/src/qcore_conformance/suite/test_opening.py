@@ -58,6 +58,7 @@ def test_a_password_is_never_shown(bed: Bed, caplog: pytest.LogCaptureFixture) -
     secret = f"{scheme}://somebody:{_SECRET}@{rest.rpartition('@')[2]}"
 
     shown = [
+        _unopened(secret),
         _outcome(bed, secret),
         _outcome(bed, _with_parameter(secret, "nonsense", "1")),
         _outcome(bed, secret.replace(scheme, "nowhere", 1)),
@@ -67,6 +68,14 @@ def test_a_password_is_never_shown(bed: Bed, caplog: pytest.LogCaptureFixture) -
     ]
 
     assert [text for text in shown if _SECRET in text] == []
+
+
+def _unopened(url: str) -> str:
+    """What shows of a connection before anybody was reached."""
+    try:
+        return repr(qcore.connect_async(url))
+    except qcore.QcoreError as error:
+        return str(error)
 
 
 def _outcome(bed: Bed, url: str) -> str:
