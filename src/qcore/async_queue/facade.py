@@ -114,7 +114,8 @@ class AsyncQueue:
         session.check_open()
         if session.capabilities.value("settlement") == "automatic":
             backend = cast("AsyncSubscriptions", session.backend)
-            await session.call("subscribe", backend.subscribe, self.name)
+            listen = partial(backend.subscribe, self.name)
+            await session.insist("subscribe", listen, repeatable=True)
 
     @property
     def gaps(self) -> int:

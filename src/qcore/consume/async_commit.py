@@ -74,7 +74,7 @@ class AsyncLane(Generic[I, O]):
             raise closed()
         answer: asyncio.Future[Sequence[O]] = asyncio.get_running_loop().create_future()
         weight = len(items) if weight is None else weight
-        call = _TaskCall[I, O](items, weight, kind, answer=answer)
+        call: _TaskCall[I, O] = _TaskCall(items, weight, kind, answer=answer)
         self._waiting.append(call)
         self._start()
         try:

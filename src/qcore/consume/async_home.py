@@ -107,9 +107,9 @@ class AsyncHome(Keeping):
         if self._keeper.running:
             await asyncio.to_thread(self._close_beats)
         else:
-            self._keeper.close()
+            self._keeper.close(0.0)
 
     def _close_beats(self) -> None:
-        self._keeper.close()
+        self._keeper.close(self._session.patience)
         if self._beats is not None:
             self._beats.close()

@@ -50,7 +50,7 @@ class AsyncSession:
         self, backend: AsyncBackend, patience: float, monotonic: Callable[[], float]
     ) -> None:
         self.backend = backend
-        self._patience = patience
+        self.patience = patience
         self._monotonic = monotonic
         self._closing: asyncio.Task[None] | None = None
         self._waits: set[object] = set()
@@ -83,7 +83,7 @@ class AsyncSession:
         found = await self.call("open the connection", self.backend.open)
         self._log = Logger(adapter=found.adapter)
         terms = Terms(
-            patience=self._patience,
+            patience=self.patience,
             monotonic=self._monotonic,
             classify=self.backend.classify,
             most=found.limits.batch,
@@ -224,8 +224,8 @@ class AsyncSession:
     def _waiting(self) -> Generator[None]:
         """Be among those whom ``interrupt`` wakes."""
         wait = object()
-        self._waits.add(wait)
         try:
+            self._waits.add(wait)
             yield
         finally:
             self._waits.discard(wait)
@@ -315,7 +315,7 @@ class AsyncSession:
         self.interrupt()
         with explaining(self.backend.classify, "close the connection"):
             if self._errands:
-                await asyncio.wait(self._errands, timeout=self._patience)
+                await asyncio.wait(self._errands, timeout=self.patience)
             if self._opened is not None:
                 await self._flushes.finish(LANES)
             await self.backend.close()

@@ -186,9 +186,10 @@ class Lane(Generic[I, O]):
         me = threading.get_ident()
         if me in self._inside:
             raise Reentered("a signal handler interrupted a call like this one; do it afterwards")
-        call = _ThreadCall[I, O](items, len(items) if weight is None else weight, kind)
-        self._inside.add(me)
+        weight = len(items) if weight is None else weight
+        call: _ThreadCall[I, O] = _ThreadCall(items, weight, kind)
         try:
+            self._inside.add(me)
             self._waiting.append(call)
             self._flush_until(call)
         except BaseException:

@@ -133,6 +133,6 @@ class Home(Keeping):
         self._session.hurry()
         with ExitStack() as ends:
             ends.callback(self._session.close)
-            ends.callback(self._keeper.close)
+            ends.callback(self._keeper.close, self._session.patience)
             for consumer in list(self.consumers):
                 ends.callback(consumer.close)

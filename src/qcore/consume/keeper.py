@@ -121,14 +121,18 @@ class Keeper:
         if kept.next_at < self._wake_at:
             self._changed.notify()
 
-    def close(self) -> None:
-        """Stop; leases run out by themselves."""
+    def close(self, timeout: float) -> None:
+        """Stop; leases run out by themselves.
+
+        Args:
+            timeout: Seconds to let the flush end that is under way.
+        """
         with self._changed:
             self._closed = True
             self._kept.clear()
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(timeout)
 
     def _start_thread(self) -> None:
         if self._thread is None:

@@ -76,7 +76,7 @@ class Session:
 
     def __init__(self, backend: Backend, patience: float, monotonic: Callable[[], float]) -> None:
         self.backend = backend
-        self._patience = patience
+        self.patience = patience
         self._monotonic = monotonic
         self._closing = threading.Event()
         self._closer = threading.Lock()
@@ -109,7 +109,7 @@ class Session:
         found = self.call("open the connection", self.backend.open)
         self._log = Logger(adapter=found.adapter)
         terms = Terms(
-            patience=self._patience,
+            patience=self.patience,
             monotonic=self._monotonic,
             classify=self.backend.classify,
             most=found.limits.batch,
@@ -246,8 +246,8 @@ class Session:
     def _waiting(self) -> Generator[None]:
         """Be among those whom ``interrupt`` wakes."""
         wait = object()
-        self._waits.add(wait)
         try:
+            self._waits.add(wait)
             yield
         finally:
             self._waits.discard(wait)

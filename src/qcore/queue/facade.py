@@ -114,7 +114,8 @@ class Queue:
         session.check_open()
         if session.capabilities.value("settlement") == "automatic":
             backend = cast("Subscriptions", session.backend)
-            session.call("subscribe", backend.subscribe, self.name)
+            listen = partial(backend.subscribe, self.name)
+            session.insist("subscribe", listen, repeatable=True)
 
     @property
     def gaps(self) -> int:

@@ -58,7 +58,7 @@ def _counted(tell: Tell, job: str, path: bytes) -> Counted:
 class PortableHands:
     """The hands of any adapter: the same few lines whatever the broker."""
 
-    def __init__(self, queue: Queue, lease: float) -> None:
+    def __init__(self, queue: Queue, lease: float | None) -> None:
         queue.subscribe()
         self._queue = queue
         self._lease = lease
@@ -120,7 +120,10 @@ class NaiveHands:
 def _hands(connection: Connection, queue: str, kind: str, lease: float) -> Hands:
     if kind == "naive":
         return NaiveHands(NaiveQueue(connection, queue))
-    return PortableHands(connection.queue(queue), lease)
+    # Where nothing is leased the shortest lease is none.
+    return PortableHands(
+        connection.queue(queue), lease if "lease" in connection.capabilities else None
+    )
 
 
 def _stop_at_end_of_input(hands: Hands) -> None:

@@ -13,7 +13,7 @@ from qcore.consume.delivery import BaseDelivery
 from qcore.consume.keeper import Keeper
 from qcore.errors import Closed, Unavailable
 from qcore.job import Job
-from tests.unit.qcore.waiting import eventually
+from tests.unit.qcore.waiting import PATIENCE, eventually
 
 LEASE = 0.15
 KEPT = 0.6
@@ -74,7 +74,7 @@ def keeper(settler: Settler) -> Iterator[Keeper]:
     keeper = Keeper(lambda: settler, time.monotonic)
     yield keeper
     settler.gate.set()
-    keeper.close()
+    keeper.close(PATIENCE)
 
 
 def test_a_lease_is_extended_for_as_long_as_it_is_kept(keeper: Keeper, settler: Settler) -> None:
@@ -90,7 +90,7 @@ def test_nothing_happens_before_there_is_something_to_keep(settler: Settler) -> 
     """Neither a thread nor a session."""
     keeper = Keeper(lambda: pytest.fail("connected"), time.monotonic)
     assert not keeper.running
-    keeper.close()
+    keeper.close(PATIENCE)
     assert settler.flushes == []
 
 
@@ -137,7 +137,7 @@ def test_work_that_ends_at_once_costs_no_mark(settler: Settler) -> None:
     keeper.keep(delivery("last", lease=30.0), "me", mark=True)
     clock.advance(1.0)
     eventually(lambda: settler.count(Verb.START, "last") == 1)
-    keeper.close()
+    keeper.close(PATIENCE)
     assert sum(len(steps) for _, steps in settler.flushes) == 1
 
 
@@ -179,7 +179,7 @@ def test_a_beat_that_passes_a_settle_reports_no_loss(keeper: Keeper, settler: Se
     one.noted(Verb.ACK, held=True)
     settler.gate.set()
     eventually(lambda: settler.flushes)
-    keeper.close()
+    keeper.close(PATIENCE)
     assert not one.lost
 
 
@@ -206,7 +206,7 @@ def test_a_session_that_cannot_be_opened_is_tried_again(settler: Settler) -> Non
     keeper = Keeper(connect, time.monotonic)
     keeper.keep(delivery(), "me")
     eventually(lambda: settler.count(Verb.EXTEND) >= 1)
-    keeper.close()
+    keeper.close(PATIENCE)
 
 
 def test_a_session_that_was_closed_is_no_loss(keeper: Keeper, settler: Settler) -> None:
@@ -248,8 +248,8 @@ def test_a_closed_keeper_keeps_nothing(keeper: Keeper, settler: Settler) -> None
     before = threading.active_count()
     keeper.keep(delivery(lease=30.0), "me")
     assert threading.active_count() > before
-    keeper.close()
-    keeper.close()
+    keeper.close(PATIENCE)
+    keeper.close(PATIENCE)
     keeper.keep(delivery("b"), "me")
     keeper.leave("me")
     keeper.replan(delivery("b"))
