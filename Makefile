@@ -39,6 +39,10 @@ demo: setup ## Watch jobs survive the death of their worker
 test: setup ## Run every test, and the snippets of the pages
 	$(BIN)/pytest --numprocesses $(WORKERS) $(ARGS)
 
+.PHONY: conformance
+conformance: setup ## Hold every adapter to the contract
+	$(BIN)/pytest --numprocesses $(WORKERS) conformance/tests/suite $(ARGS)
+
 .PHONY: test-oldest
 test-oldest: setup ## Run the tests with the oldest versions that the dependencies allow
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/oldest

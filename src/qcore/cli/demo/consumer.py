@@ -120,10 +120,8 @@ class NaiveHands:
 def _hands(connection: Connection, queue: str, kind: str, lease: float) -> Hands:
     if kind == "naive":
         return NaiveHands(NaiveQueue(connection, queue))
-    # Where nothing is leased the shortest lease is none.
-    return PortableHands(
-        connection.queue(queue), lease if "lease" in connection.capabilities else None
-    )
+    kept = lease if "lease" in connection.capabilities else None
+    return PortableHands(connection.queue(queue), kept)
 
 
 def _stop_at_end_of_input(hands: Hands) -> None:
