@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     note      TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (queue, state, level, place);
+CREATE INDEX IF NOT EXISTS jobs_place ON jobs (queue, place);
 CREATE INDEX IF NOT EXISTS jobs_due ON jobs (queue, state, due);
 CREATE INDEX IF NOT EXISTS jobs_held ON jobs (token) WHERE token IS NOT NULL;
 
