@@ -16,6 +16,8 @@ from .outcomes import NotRun
 __all__ = ["Footprint", "open_descriptors", "percentile", "resident_bytes"]
 
 _DESCRIPTORS = Path("/dev/fd")
+_LISTING = threading.Lock()
+"""So that nobody counts what others open for counting."""
 _MEMORY = Path("/proc/self/statm")
 
 
@@ -27,7 +29,8 @@ def open_descriptors() -> int:
     """
     if not _DESCRIPTORS.is_dir():
         raise NotRun("this system does not list the open files of a process")
-    return len(os.listdir(_DESCRIPTORS)) - 1  # noqa: PTH208  (one is the listing itself)
+    with _LISTING:
+        return len(os.listdir(_DESCRIPTORS)) - 1  # noqa: PTH208  (one is the listing itself)
 
 
 def resident_bytes() -> int:
