@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from qcore_conformance.servers import Binary, Server
@@ -34,3 +35,5 @@ def logged() -> Iterator[list[dict[str, object]]]:
     """Every line that is logged meanwhile."""
     with capture_logs() as lines:
         yield cast("list[dict[str, object]]", lines)
+    # Collecting configures structlog, and other tests look into the standard logging.
+    structlog.reset_defaults()

@@ -5,11 +5,10 @@ import subprocess
 import sys
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 from qcore import log
 from qcore.log import Logger
+from tests.unit.qcore.logs import captured
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -55,12 +54,8 @@ def test_the_standard_logging_gets_event_and_facts(caplog: pytest.LogCaptureFixt
 def test_a_host_that_configured_structlog_gets_the_events_there() -> None:
     """With its own processors."""
     logger = Logger(queue="mail")
-    structlog.configure(processors=structlog.get_config()["processors"])
-    try:
-        with capture_logs() as entries:
-            logger.warning(log.JOB_UNFIT, count=1)
-    finally:
-        structlog.reset_defaults()
+    with captured() as entries:
+        logger.warning(log.JOB_UNFIT, count=1)
     assert entries == [{"event": "job.unfit", "log_level": "warning", "queue": "mail", "count": 1}]
 
 

@@ -7,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 import qcore
 from qcore.backend import Enqueue
@@ -22,6 +20,7 @@ from qcore.errors import (
     UnsupportedCapability,
 )
 from qcore.queue import Delivery, Queue
+from tests.unit.qcore.logs import captured
 from tests.unit.qcore.stubs import Away, Lost, Refused, Script, StubAdapter, listening, spoilt
 from tests.unit.qcore.waiting import PATIENCE, eventually
 
@@ -137,11 +136,9 @@ def test_without_replay_a_lost_reply_is_the_callers_to_judge() -> None:
 def test_a_broker_that_comes_back_in_time_is_not_noticed(scene: Scene) -> None:
     """But is spoken of, once when it goes and once when it is back."""
     scene.script.before["enqueue"].extend([Away(), Away(), Away()])
-    structlog.configure(processors=structlog.get_config()["processors"])
-    with capture_logs() as entries:
+    with captured() as entries:
         scene.queue.enqueue(b"a")
         scene.queue.enqueue(b"b")
-    structlog.reset_defaults()
     assert [entry["event"] for entry in entries] == ["broker.lost", "broker.back"]
     assert {entry["adapter"] for entry in entries} == {"memory"}
     assert scene.other.stats().enqueued == 2
