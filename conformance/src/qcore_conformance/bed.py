@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import qcore
 
@@ -23,14 +23,16 @@ from .addresses import Address
 from .colours import Colour, LoopThread, connected
 from .harness import Harness
 from .measuring import percentile
-from .outcomes import NotRun
+from .outcomes import NotApplicable, NotRun
 from .processes import ScriptProcess
 from .proxy import CountingProxy
 from .servers import Server
 from .waiting import scaled, wait_until
+from .workers import Part, Worker
 
 __all__ = ["Bed", "Figure"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 Figure = tuple[str, float, str]
@@ -159,6 +161,30 @@ class Bed:
 
         threading.Thread(target=act, daemon=True).start()
         return future
+
+    def act(
+        self,
+        act: Callable[Concatenate[Part, P], None],
+        url: str = "",
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Worker[P]:
+        """A process that plays an act in the colour of the test, and may be killed at any time.
+
+        Args:
+            act: A function of a module that can be imported; gets its ``Part`` and the arguments.
+            url: Where its queue is; this test's namespace if empty.
+            args: Further arguments of the act.
+            kwargs: Likewise.
+
+        Raises:
+            NotApplicable: If the adapter's queues are those of one process.
+            NotRun: If the run does not go to tier 1.
+        """
+        if self.capabilities.value("scope") == "process":
+            raise NotApplicable("a second process shares nothing with this one")
+        self.need_tier(1)
+        return self._exits.enter_context(Worker(act, url or self.url, self.colour, *args, **kwargs))
 
     def worker(
         self, script: Path, *, url: str | None = None, name: str = "w1", **env: str

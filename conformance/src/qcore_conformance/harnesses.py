@@ -16,9 +16,9 @@ import qcore
 from .addresses import Address, Unix
 from .client import RawClient
 from .harness import Harness, UrlHarness
-from .servers import Server, newest
+from .servers import Binary, Server, newest
 
-__all__ = ["GROUP", "MemoryHarness", "RedisHarness", "harness_for"]
+__all__ = ["GROUP", "MemoryHarness", "RedisHarness", "ServedRedis", "harness_for"]
 
 GROUP = "qcore.harnesses"
 
@@ -46,12 +46,17 @@ class RedisHarness(UrlHarness):
 
     Faults that break a server are tried on servers that the suite starts itself, of the same kind
     as an embedded one; a server that somebody else runs is never touched.
+
+    Args:
+        url: The URL, without a namespace.
+        binary: The program of the servers that the suite starts; the newest by default.
     """
 
     socket_timeout = 7.0
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, binary: Binary | None = None) -> None:
         super().__init__(url)
+        self._binary = binary
         self._design = self.scheme.partition("+")[2].partition("+")[0]
         self.claims = _CLAIMS / f"redis+{self._design}.toml"
         self.reference = self.owned
@@ -81,11 +86,12 @@ class RedisHarness(UrlHarness):
         """A server of one's own, with an append-only file unless told otherwise."""
         if not self.owned:
             return None
-        return Server(newest(), settings={"appendonly": "yes", **(settings or {})}, port=True)
+        wanted = {"appendonly": "yes", **(settings or {})}
+        return Server(self._binary or newest(), settings=wanted, port=True)
 
     def url_of(self, address: Address, namespace: str) -> str | None:
         """The same adapter at another address."""
-        base = self.scheme.removesuffix("+embedded").removesuffix("+unix")
+        base = f"redis+{self._design}"
         lease = "" if "pubsub" in base else f"&{_LEASE}"
         return f"{address.url(base)}?namespace={namespace}{lease}"
 
@@ -127,6 +133,7 @@ class RedisHarness(UrlHarness):
         return True
 
     def _client(self) -> RawClient:
+        """A connection of our own to the server that the URL names."""
         return RawClient(Unix(Path(self._path) / "s.sock"))
 
     def residue(self) -> Sequence[str]:
@@ -136,6 +143,36 @@ class RedisHarness(UrlHarness):
     @property
     def _path(self) -> str:
         return re.sub(r"^[^:]+://|\?.*$", "", self._url)
+
+
+class ServedRedis(RedisHarness):
+    """A Redis adapter on a server of any version, which the harness starts itself.
+
+    Args:
+        design: ``list``, ``streams`` or ``pubsub``.
+        binary: The program of the server.
+    """
+
+    def __init__(self, design: str, binary: Binary) -> None:
+        super().__init__(f"redis+{design}", binary=binary)
+        self._server = Server(binary, settings={"appendonly": "yes"})
+
+    @property
+    def owned(self) -> bool:
+        """It is ours."""
+        return True
+
+    def start(self) -> None:
+        """Start the server."""
+        self._server.start()
+        self._url = self._server.unix.url(f"redis+{self._design}")
+
+    def stop(self) -> None:
+        """End it, and remove what it kept."""
+        self._server.close()
+
+    def _client(self) -> RawClient:
+        return self._server.connect()
 
 
 _BUILT_IN: Mapping[str, Callable[[str], Harness]] = {

@@ -46,7 +46,7 @@ def test_a_job_that_is_dropped_too_often_is_set_aside(bed: Bed) -> None:
     numbers = [taken(queue, bed.lease).number for _ in range(2)]
 
     assert numbers == [1, 2]
-    assert quiet(queue, bed.lease + bed.recovery)
+    assert quiet(queue, bed.lease + bed.slack)
     _only_dead(bed, queue, job_id)
 
 
