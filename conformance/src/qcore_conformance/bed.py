@@ -210,16 +210,24 @@ class Bed:
             raise NotRun("the harness has no server that may be stopped and killed")
         return self._exits.enter_context(server)
 
-    def url_at(self, address: Address) -> str:
+    def url_at(self, address: Address, *, patience: float | None = None) -> str:
         """This test's namespace, reached through a proxy or a server of one's own.
 
+        Args:
+            address: Where to connect.
+            patience: Seconds that a call tries to reach a lost broker; the adapter's if ``None``.
+
         Raises:
-            NotRun: If the harness cannot say how.
+            NotRun: If the harness cannot say how, or nobody can tell the adapter to be patient.
         """
         url = self.harness.url_of(address, self.namespace)
         if url is None:
             raise NotRun("the harness cannot reach its broker through another address")
-        return url
+        if patience is None:
+            return url
+        if all(known.name != "patience" for known in self.connection.adapter.parameters):
+            raise NotRun("the adapter has no parameter 'patience'")
+        return f"{url}{'&' if '?' in url else '?'}patience={patience:g}s"
 
     def proxy(self, server: Server) -> CountingProxy:
         """A proxy in front of a server.

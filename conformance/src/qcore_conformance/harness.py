@@ -36,6 +36,8 @@ class Harness:
         recovery: Seconds after the end of a lease in which its job is out again, at most.
         socket_timeout: Seconds after which the client gives up a socket that keeps silent; 0 if
             it has none.
+        requests: Names of the requests that carry operations, apart from those that open a
+            connection; cuts are aimed at them. All requests if empty.
     """
 
     scheme: str = ""
@@ -45,6 +47,7 @@ class Harness:
     slack: float = 0.25
     recovery: float = 2.0
     socket_timeout: float = 0.0
+    requests: frozenset[str] = frozenset()
 
     def start(self) -> None:
         """Bring up what the adapter needs; called once."""

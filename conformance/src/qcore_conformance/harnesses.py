@@ -53,6 +53,7 @@ class RedisHarness(UrlHarness):
     """
 
     socket_timeout = 7.0
+    requests = frozenset({"EVALSHA", "EVAL", "PUBLISH", "SPUBLISH", "EXEC"})
 
     def __init__(self, url: str, *, binary: Binary | None = None) -> None:
         super().__init__(url)
@@ -83,10 +84,14 @@ class RedisHarness(UrlHarness):
         return self.scheme.endswith("+embedded")
 
     def server(self, settings: Mapping[str, str] | None = None) -> Server | None:
-        """A server of one's own, with an append-only file unless told otherwise."""
+        """A server of one's own, with an append-only file unless told otherwise.
+
+        It writes before each reply. With ``everysec`` it holds writes back while the disk is slow,
+        and on a busy machine they would die with it.
+        """
         if not self.owned:
             return None
-        wanted = {"appendonly": "yes", **(settings or {})}
+        wanted = {"appendonly": "yes", "appendfsync": "no", **(settings or {})}
         return Server(self._binary or newest(), settings=wanted, port=True)
 
     def url_of(self, address: Address, namespace: str) -> str | None:
