@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 
-import qcore
 from qcore_conformance.events import FaultKind
 from qcore_conformance.guarantees import Guarantees, Minimum
-from qcore_conformance.plans import Cut, Hook, When
 from qcore_conformance.servers import Server
 from qcore_conformance.verdicts import Verdict
 from qcore_conformance.waiting import scaled, wait_until
-from tests.crash import acts, crowd
+from tests.crash import crowd
 from tests.crash.arena import Arena
 from tests.crash.conftest import Note, load_scripts
-from tests.crash.scene import FLUSH, LEASE, RECOVERY, Scene
+from tests.crash.scene import LEASE, Scene
 from tests.integration.stage import EDGES, Place, places
 
 # Written to the file before each reply. With everysec the server holds writes back while the disk
@@ -41,15 +39,6 @@ def own(request: pytest.FixtureRequest) -> Iterator[Scene]:
     """A scene with a server of its own, which keeps an append-only file."""
     place: Place = request.param
     with Server(place.binary, settings=DURABLE) as server, Scene(place, server) as scene:
-        load_scripts(server)
-        yield scene
-
-
-@pytest.fixture(params=places(EDGES), ids=str)
-def forgetful(request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """A scene with a server of its own, which keeps nothing."""
-    place: Place = request.param
-    with Server(place.binary) as server, Scene(place, server) as scene:
         load_scripts(server)
         yield scene
 
@@ -107,83 +96,3 @@ def _wait_for_work(scene: Scene) -> None:
         return now.enqueued > before.enqueued + 20 and now.acked > before.acked + 20
 
     wait_until(goes_on, within=15.0, what="jobs are enqueued and acked")
-
-
-def test_clients_of_a_server_that_lost_everything_go_on_with_an_empty_queue(
-    forgetful: Scene,
-) -> None:
-    """Sleepers are served as before, and nothing is said of jobs that are gone."""
-    forgetful.watch.enqueue_many([b"gone"] * 5)
-    held = forgetful.watch.reserve(0)
-    assert held is not None
-    busy = forgetful.work(acts.stop_at, "", b"stop")
-    wait_until(lambda: forgetful.watch.stats().acked == 4, within=10.0, what="the others are done")
-    forgetful.wait_asleep()
-    forgetful.server.kill()
-    forgetful.server.start()
-    stats = forgetful.watch.stats()
-    assert stats == qcore.QueueStats()
-    with pytest.raises(qcore.LeaseLost):
-        held.ack()
-    assert forgetful.tally() == {}
-    line = forgetful.line()
-    line.enqueue(b"new")
-    line.enqueue(b"stop", priority=-4)
-    busy.heard("stopped", within=LEASE + RECOVERY)
-    assert forgetful.tally() == {"acked": 1, "held": 1}
-    busy.kill()
-    forgetful.collect(1)
-    forgetful.assert_at_rest()
-
-
-@pytest.mark.parametrize("returns", [True, False], ids=["in-time", "too-late"])
-def test_calls_wait_for_a_server_that_is_restarted_for_as_long_as_patience(
-    own: Scene, *, returns: bool
-) -> None:
-    """A short absence is not seen; a long one is an error that says what was done."""
-    line = own.line(own.url(patience="10s" if returns else "0.3s"))
-    line.enqueue(b"before")
-    own.server.kill()
-    if not returns:
-        with pytest.raises((qcore.Unavailable, qcore.Indeterminate)):
-            line.enqueue(b"never")
-        with pytest.raises((qcore.Unavailable, qcore.Indeterminate)):
-            line.reserve(0.5)
-        own.server.start()
-        assert own.tally() == {"ready": 1}
-    else:
-        worker = own.work(acts.enqueue_and_ack)
-        own.server.start()
-        worker.heard("done", within=20.0)
-    hand = line.reserve(5.0)
-    assert hand is not None
-    hand.ack()
-    own.assert_at_rest()
-
-
-def test_a_flush_is_answered_after_a_crash_of_the_server_as_it_was_before(own: Scene) -> None:
-    """The answer that the server keeps survives with the jobs: replayed, it counts once."""
-    proxy = own.proxy()
-    line = own.line(own.url(proxy.address))
-
-    def crash() -> None:
-        own.server.kill()
-        own.server.start()
-
-    def crash_before_the_reply() -> None:
-        when = When.BEFORE_REPLY
-        proxy.plan(
-            Hook(exchange=1, when=when, commands=FLUSH, run=crash),
-            Cut(exchange=1, when=when, commands=FLUSH),
-        )
-
-    crash_before_the_reply()
-    assert line.enqueue(b"0").created
-    assert own.tally() == {"ready": 1}
-    crash_before_the_reply()
-    hand = line.reserve(0)
-    assert hand is not None
-    assert own.tally() == {"held": 1}
-    crash_before_the_reply()
-    hand.ack()
-    own.assert_at_rest()

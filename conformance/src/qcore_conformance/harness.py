@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .addresses import Address
+from .faults import Faults
 from .servers import Server
 
 __all__ = ["Harness", "UrlHarness"]
@@ -38,6 +39,8 @@ class Harness:
             it has none.
         requests: Names of the requests that carry operations, apart from those that open a
             connection; cuts are aimed at them. All requests if empty.
+        idle_rate: Requests a second that one idle consumer makes at most; 0 if none is declared.
+        faults: What else can be done to a server of ``server``.
     """
 
     scheme: str = ""
@@ -48,6 +51,8 @@ class Harness:
     recovery: float = 2.0
     socket_timeout: float = 0.0
     requests: frozenset[str] = frozenset()
+    idle_rate: float = 0.0
+    faults: Faults = Faults()
 
     def start(self) -> None:
         """Bring up what the adapter needs; called once."""

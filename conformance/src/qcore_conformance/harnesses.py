@@ -16,6 +16,7 @@ import qcore
 from .addresses import Address, Unix
 from .client import RawClient
 from .harness import Harness, UrlHarness
+from .redis_faults import RedisFaults
 from .servers import Binary, Server, newest
 
 __all__ = ["GROUP", "MemoryHarness", "RedisHarness", "ServedRedis", "harness_for"]
@@ -54,6 +55,8 @@ class RedisHarness(UrlHarness):
 
     socket_timeout = 7.0
     requests = frozenset({"EVALSHA", "EVAL", "PUBLISH", "SPUBLISH", "EXEC"})
+    idle_rate = 4.0
+    faults = RedisFaults()
 
     def __init__(self, url: str, *, binary: Binary | None = None) -> None:
         super().__init__(url)

@@ -19,6 +19,7 @@ import asyncio
 import random
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
@@ -62,7 +63,7 @@ class CountingProxy:
         self._wiring = Wiring(random.Random(seed))
         self._pipes: set[Pipe] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._accepted = 0
+        self._arrivals: list[float] = []
         self._refusing = False
         self._started: Future[asyncio.AbstractEventLoop] = Future()
         self._closing = asyncio.Event()
@@ -84,6 +85,11 @@ class CountingProxy:
     def connections(self) -> int:
         """How many connections are open now, half-open ones included."""
         return self._do(lambda: len(self._pipes))
+
+    @property
+    def arrivals(self) -> tuple[float, ...]:
+        """When each connection was asked for by the monotonic clock, refused ones included."""
+        return self._do(lambda: tuple(self._arrivals))
 
     def start(self) -> Self:
         """Begin to listen; ``address`` is final afterwards.
@@ -213,8 +219,8 @@ class CountingProxy:
         return listener
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._accepted += 1
-        task = asyncio.create_task(self._carry(self._accepted, Stream(reader, writer)))
+        self._arrivals.append(time.monotonic())
+        task = asyncio.create_task(self._carry(len(self._arrivals), Stream(reader, writer)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -11,10 +11,10 @@ import pytest
 import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.calls import CALLS, Call, counts, prepared
+from qcore_conformance.lines import Line
 from qcore_conformance.marks import invariant
-from qcore_conformance.outcomes import NotApplicable, NotRun
-from qcore_conformance.plans import Cut, When
-from qcore_conformance.proxy import CountingProxy
+from qcore_conformance.outcomes import NotApplicable
+from qcore_conformance.plans import When
 from qcore_conformance.scenes import LONG, at_once, drained, pass_time, quiet, taken
 from qcore_conformance.waiting import scaled
 
@@ -28,58 +28,6 @@ _every_call = pytest.mark.parametrize(
     [pytest.param(call, marks=pytest.mark.qcore_invariant(*call.ids)) for call in CALLS],
     ids=str,
 )
-
-
-class Line:
-    """A way to a broker of the test's own that can be cut, and one beside it that is whole."""
-
-    def __init__(self, bed: Bed, *needs: str) -> None:
-        if bed.capabilities.value("delivery") != "at_least_once":
-            raise NotApplicable("nothing stays that could be counted")
-        for name in needs:
-            if not bed.claims(name):
-                raise NotApplicable(f"{bed.capabilities.adapter} does not claim '{name}'")
-        self.bed = bed
-        self.server = bed.server()
-        self.proxy: CountingProxy = bed.proxy(self.server)
-        self.beside = bed.connect(bed.url_at(self.server.address))
-        if "stats" not in self.beside.capabilities:
-            raise NotRun("without stats nobody can tell what a call did")
-
-    def connect(self, patience: float | None = None) -> qcore.Connection:
-        """A connection by the way that can be cut."""
-        return self.bed.connect(self.bed.url_at(self.proxy.address, patience=patience))
-
-    def cut(self, exchange: int, when: When) -> None:
-        """Cut at this boundary of the next but so many request that carries an operation."""
-        wanted = self.bed.harness.requests
-        self.proxy.plan(Cut(exchange=exchange, when=when, commands=wanted))
-
-    def carried(self) -> int:
-        """How many requests that carry operations have passed."""
-        wanted = self.bed.harness.requests
-        return sum(not wanted or one.command in wanted for one in self.proxy.log)
-
-    def rehearsed(self, call: Call) -> int:
-        """Make a call where nothing happens to it; says how many requests it takes.
-
-        Twice, since the first time a broker may have to be taught how it is done.
-        """
-        connection, requests = self.connect(), 0
-        for name in ("rehearsal-1", "rehearsal-2"):
-            queue, beside = connection.queue(name), self.beside.queue(name)
-            hands = prepared(call, beside, queue)
-            before = self.carried()
-            assert call.act(queue, hands) == call.answer
-            requests = self.carried() - before
-            assert counts(beside) == call.after
-        return requests
-
-    def warm(self) -> None:
-        """Teach the broker what it has to be taught, so that a call takes as long as ever after."""
-        queue = self.beside.queue("warm")
-        queue.enqueue(b"")
-        taken(queue).ack()
 
 
 @_every_call
