@@ -46,6 +46,7 @@ _FORKS.set_forkserver_preload(
         "qcore.registry",
         "stevedore.driver",
         "structlog",
+        "qcore_conformance.acts",
         "qcore_conformance.workers",
         *sorted({point.module for point in entry_points(group="qcore.backends")}),
     ]
