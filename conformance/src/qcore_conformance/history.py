@@ -19,6 +19,7 @@ under the next one. Nothing here waits.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,8 +29,10 @@ from typing import Self, Unpack
 from .events import CorruptHistory, Details, Event, FaultKind, Kind, Verb
 from .pens import Entry, Pen
 
-__all__ = ["Call", "History", "NoOutcome", "load", "outcome_of", "read_file"]
+__all__ = ["Call", "History", "NoOutcome", "last_event", "load", "outcome_of", "read_file"]
 
+_TAIL = 4096
+"""Bytes that surely hold the last line of a page."""
 _NOT_APPLIED = frozenset(
     {
         "adapter-conflict",
@@ -206,6 +209,22 @@ def load(folder: Path) -> tuple[Event, ...]:
     if not paths:
         raise CorruptHistory(f"no history was written into {folder}")
     return merge(event for path in paths for event in read_file(path))
+
+
+def last_event(folder: Path, name: str) -> Event | None:
+    """The last that a process wrote down under a name; ``None`` if it wrote nothing yet.
+
+    Raises:
+        CorruptHistory: It is none of ours.
+    """
+    pages = list(folder.glob(f"{name}.*.jsonl"))
+    if not pages:
+        return None
+    with max(pages, key=lambda page: int(page.suffixes[-2][1:])).open("rb") as page:
+        page.seek(max(0, page.seek(0, os.SEEK_END) - _TAIL))
+        whole = page.read().splitlines(keepends=True)
+    lines = [line for line in whole[-2:] if line.endswith(b"\n")]
+    return Event.parse(lines[-1]) if lines else None
 
 
 def merge(events: Iterable[Event]) -> tuple[Event, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qcore_conformance.events import CorruptHistory, Event, FaultKind, Kind, Verb
-from qcore_conformance.history import History, NoOutcome, load, outcome_of, read_file
+from qcore_conformance.history import History, NoOutcome, last_event, load, outcome_of, read_file
 from qcore_conformance.processes import ScriptProcess
 
 
@@ -268,3 +268,20 @@ def test_an_event_says_only_what_it_knows() -> None:
     event = Event(time=1, process="w", call=1, kind=Kind.OK, verb=Verb.ACK)
     assert event.line() == b'{"t":1,"p":"w","n":1,"e":"ok","f":"ack"}\n'
     assert Event.parse(event.line()) == event
+
+
+def test_the_last_line_of_the_last_page_is_what_a_process_did_last(tmp_path: Path) -> None:
+    """So somebody else can tell what it is at; a line that is half written does not count."""
+    assert last_event(tmp_path, "w3") is None
+    with History(tmp_path, "w3") as history:
+        for outcome in ("first", "second"):
+            with history.call("ack", job=outcome) as call:
+                call.info("unknown")
+        with history.call("reserve", queue="q") as call:
+            call.ok(job="j")
+            last = last_event(tmp_path, "w3")
+        assert last is not None
+        assert (last.process, last.kind, last.job) == ("w3.3", Kind.OK, "j")
+    with (tmp_path / "w3.3.jsonl").open("ab") as page:
+        page.write(b'{"t":')
+    assert last_event(tmp_path, "w3") == last

@@ -11,16 +11,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Self
 
 import attrs
 
 import qcore
 from qcore_conformance.colours import Colour
-from qcore_conformance.events import FaultKind
+from qcore_conformance.events import FaultKind, Kind, Verb
 from qcore_conformance.harness import Harness
-from qcore_conformance.history import History
+from qcore_conformance.history import History, last_event
 from qcore_conformance.plans import Cut, When
 from qcore_conformance.proxy import CountingProxy
 from qcore_conformance.servers import Server
@@ -74,15 +74,24 @@ class Arena:
         namespace: Where the queue is; nobody else uses it.
         orders: What all workers are told; each gets its own name.
         crew: The workers.
+        breakable: Whether to work on a server of one's own, if the harness has one, so that
+            servers and connections can be broken too.
     """
 
     def __init__(
-        self, harness: Harness, namespace: str, orders: Orders, crew: Mapping[str, Crew]
+        self,
+        harness: Harness,
+        namespace: str,
+        orders: Orders,
+        crew: Mapping[str, Crew],
+        *,
+        breakable: bool = True,
     ) -> None:
         self._harness = harness
         self._namespace = namespace
         self._orders = orders
         self._crew = crew
+        self._breakable = breakable
         self._chance = random.Random(f"{orders.seed}/breaker")
         self._workers: dict[str, Worker[Orders]] = {}
         self._frozen: dict[str, threading.Timer] = {}
@@ -95,7 +104,7 @@ class Arena:
     def __enter__(self) -> Self:
         self._closing.callback(self._breaker.close)
         self._closing.callback(self._end_all)
-        self._server = self._harness.server()
+        self._server = self._harness.server() if self._breakable else None
         if self._server is not None:
             self._closing.enter_context(self._server)
             self._proxy = self._closing.enter_context(CountingProxy(self._server.address))
@@ -137,7 +146,17 @@ class Arena:
     def strike(self, fault: FaultKind) -> None:
         """Break something of a kind; it mends by itself, some of it later."""
         with self._turn:
-            self._acts[fault](self)
+            match fault:
+                case FaultKind.KILL_WORKER:
+                    self._kill_worker()
+                case FaultKind.PAUSE_WORKER:
+                    self._pause_worker()
+                case FaultKind.CUT:
+                    self._cut()
+                case FaultKind.KILL_SERVER:
+                    self._break_server(fault, Server.kill)
+                case _:
+                    self._break_server(fault, Server.stop)
 
     def _kill_worker(self) -> None:
         name = self._victim()
@@ -165,11 +184,26 @@ class Arena:
         timer.start()
 
     def _victim(self, fits: Callable[[Crew], bool] = lambda _: True) -> str:
-        """A worker that is not frozen; at least one consumer goes on."""
+        """A worker that is not frozen; a consumer preferably while it holds a job.
+
+        Raises:
+            WorkerFailed: If it has ended by itself.
+        """
         names = [
             name for name, post in self._crew.items() if fits(post) and name not in self._frozen
         ]
-        return self._chance.choice(names)
+        name = self._chance.choice(names)
+        if not self._workers[name].running:
+            self._workers[name].heard("stopped", within=0)
+        if self._crew[name].role is not crowd.produce:
+            with suppress(TimeoutError):
+                wait_until(lambda: self._holds(name), within=0.5, what=f"{name} holds a job")
+        return name
+
+    def _holds(self, name: str) -> bool:
+        """Whether the last that a worker wrote down is a job that it got."""
+        last = last_event(self._orders.folder, name)
+        return last is not None and (last.kind, last.verb) == (Kind.OK, Verb.RESERVE)
 
     def _cut(self) -> None:
         """Lose the next reply of a change of the queue, and the connection with it."""
@@ -183,12 +217,6 @@ class Arena:
             self._proxy.wait_fired(before + 1)
             fault.ok()
 
-    def _kill_server(self) -> None:
-        self._break_server(FaultKind.KILL_SERVER, lambda server: server.kill())
-
-    def _restart_server(self) -> None:
-        self._break_server(FaultKind.RESTART_SERVER, lambda server: server.stop())
-
     def _break_server(self, kind: FaultKind, end: Callable[[Server], None]) -> None:
         if self._server is None:
             return
@@ -196,14 +224,6 @@ class Arena:
             end(self._server)
             self._server.start()
             fault.ok()
-
-    _acts: Mapping[FaultKind, Callable[[Arena], None]] = {
-        FaultKind.KILL_WORKER: _kill_worker,
-        FaultKind.PAUSE_WORKER: _pause_worker,
-        FaultKind.CUT: _cut,
-        FaultKind.KILL_SERVER: _kill_server,
-        FaultKind.RESTART_SERVER: _restart_server,
-    }
 
     def suffer(self, strikes: Iterable[Strike], seconds: float) -> None:
         """Let the crew work for so many seconds, and strike when it is time."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import attrs
 import qcore
 from qcore_conformance.events import Details
 from qcore_conformance.history import Call, History
+from qcore_conformance.waiting import wait_until
 from qcore_conformance.workers import Part
 
 __all__ = ["QUEUE", "Orders", "consume", "facts_of", "produce", "reserve", "sha_of"]
@@ -27,6 +28,7 @@ __all__ = ["QUEUE", "Orders", "consume", "facts_of", "produce", "reserve", "sha_
 QUEUE = "q"
 _LONG_JOBS = 0.002
 _NAMED = 0.2
+_REACHED_WITHIN = 30.0
 _SETTLES = (
     (0.05, qcore.Verb.RELEASE, "release"),
     (0.12, qcore.Verb.RETRY, "retry"),
@@ -87,6 +89,20 @@ def _be_quiet() -> None:
     os.dup2(nowhere, 2)
 
 
+def _connected(part: Part) -> qcore.Queue:
+    """The queue, as soon as its broker can be reached."""
+
+    def reached() -> qcore.Queue | None:
+        with suppress(qcore.Unavailable):
+            return part.queue(QUEUE)
+        return None
+
+    found = wait_until(reached, within=_REACHED_WITHIN, what="the broker can be reached")
+    if found is None:
+        raise TimeoutError("the broker was never reached")
+    return found
+
+
 class _Member:
     """One worker of the crowd: its connection, its history, and whether it is to stop."""
 
@@ -94,7 +110,7 @@ class _Member:
         _be_quiet()
         self.orders = orders
         self.history = History(orders.folder, orders.name)
-        self.queue = part.queue(QUEUE)
+        self.queue = _connected(part)
         self.chance = random.Random(f"{orders.seed}/{self.history.process}")
         self._stopping = threading.Event()
         self._endings: list[Callable[[], None]] = []
@@ -174,7 +190,7 @@ def _draft(me: _Member, count: int) -> tuple[qcore.NewJob, Details]:
 @contextmanager
 def _calls(
     history: History, verb: str, drafts: Sequence[tuple[object, Details]]
-) -> Iterator[list[Call]]:
+) -> Generator[list[Call]]:
     """One call for each job of a batch; they begin and end together."""
     with ExitStack() as stack:
         yield [stack.enter_context(history.call(verb, **details)) for _, details in drafts]

@@ -27,7 +27,7 @@ from qcore_conformance.torture.crowd import Orders
 from qcore_conformance.torture.schedule import schedule
 from qcore_conformance.torture.toll import Toll, toll_of
 
-__all__ = ["Plan", "promised_by", "torture"]
+__all__ = ["Plan", "judge_round", "orders_for", "promised_by", "torture"]
 
 _ROUND = 30.0
 _VERBS = ("release", "retry", "dead_letter")
@@ -78,6 +78,22 @@ def promised_by(capabilities: qcore.Capabilities, recovery: float, faults: int) 
     )
 
 
+def orders_for(
+    capabilities: qcore.Capabilities, folder: Path, seed: int, *, lease: float, rate: float
+) -> Orders:
+    """What workers are told to do with an adapter: all that it claims."""
+    return Orders(
+        name="",
+        folder=folder,
+        lease=lease,
+        seed=seed,
+        rate=rate,
+        backlog=500,
+        verbs=frozenset(verb for verb in _VERBS if verb in capabilities),
+        options=frozenset(one for one in _OPTIONS if one in capabilities),
+    )
+
+
 def torture(harness: Harness, plan: Plan) -> Iterator[Toll]:
     """Torture an adapter, round by round.
 
@@ -100,7 +116,7 @@ def torture(harness: Harness, plan: Plan) -> Iterator[Toll]:
             folder = (plan.keep or Path(temporary)) / f"round-{number}"
             faults = _round(harness, capabilities, plan, number, folder)
             promised = promised_by(capabilities, harness.recovery, faults)
-            verdicts.append(judges.submit(_judge, folder, promised, plan.seed + number))
+            verdicts.append(judges.submit(judge_round, folder, promised, plan.seed + number))
             while verdicts and verdicts[0].done():
                 yield verdicts.pop(0).result()
         yield from (verdict.result() for verdict in verdicts)
@@ -111,16 +127,7 @@ def _round(
 ) -> int:
     """Play one round; how many faults it had."""
     seconds, seed = plan.seconds / plan.rounds, plan.seed + number
-    orders = Orders(
-        name="",
-        folder=folder,
-        lease=plan.lease,
-        seed=seed,
-        rate=plan.rate,
-        backlog=500,
-        verbs=frozenset(verb for verb in _VERBS if verb in capabilities),
-        options=frozenset(one for one in _OPTIONS if one in capabilities),
-    )
+    orders = orders_for(capabilities, folder, seed, lease=plan.lease, rate=plan.rate)
     with Arena(harness, f"torture-{seed}-{number}", orders, crew_of(plan.workers)) as arena:
         strikes = schedule(seconds, arena.faults, random.Random(seed))
         arena.suffer(strikes, seconds)
@@ -128,5 +135,6 @@ def _round(
     return len(strikes)
 
 
-def _judge(folder: Path, promised: Guarantees, seed: int) -> Toll:
+def judge_round(folder: Path, promised: Guarantees, seed: int) -> Toll:
+    """Read the history of a round, and hold it to what was promised."""
     return toll_of(check(load(folder), promised, seed=seed), promised)

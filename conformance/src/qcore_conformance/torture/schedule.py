@@ -30,20 +30,24 @@ class Strike:
 
 
 def schedule(
-    seconds: float, faults: Collection[FaultKind], chance: random.Random
+    seconds: float,
+    faults: Collection[FaultKind],
+    chance: random.Random,
+    every: Mapping[FaultKind, float] = EVERY,
 ) -> Sequence[Strike]:
-    """Plan the faults of a round, in order; each kind that fits into it comes at least once.
+    """Plan the faults of a round, in order; each kind comes at least once.
 
     Args:
         seconds: How long the round is.
         faults: Which kinds there may be.
         chance: Makes the choices.
+        every: Seconds between two faults of a kind, on the average.
     """
     return sorted(
         Strike(at, fault)
-        for fault, every in EVERY.items()
+        for fault, pause in every.items()
         if fault in faults
-        for at in _times(seconds, every, chance)
+        for at in _times(seconds, pause, chance)
     )
 
 
