@@ -35,6 +35,7 @@ __all__ = ["Arena", "Crew", "crew_of"]
 Role = Callable[[Part, Orders], None]
 
 _ROLES: Sequence[Role] = (crowd.produce, crowd.consume, crowd.reserve, crowd.reserve)
+_START_WITHIN = 60.0
 _EMPTY_WITHIN = 120.0
 _STOP_WITHIN = 60.0
 _FROZEN_LEASES = 1.4
@@ -111,7 +112,7 @@ class Arena:
         for name in self._crew:
             self._employ(name)
         for worker in self._workers.values():
-            worker.ready()
+            worker.heard("ready", within=_START_WITHIN)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -82,9 +82,8 @@ def torture_command(  # noqa: PLR0917  (click passes them by name)
     try:
         for number, toll in enumerate(torture(harness, plan), start=1):
             tolls.append(toll)
-            click.echo(
-                f"round {number} of {plan.rounds}: {toll.verdict}, {toll.jobs} jobs", err=True
-            )
+            words = f"round {number} of {plan.rounds}: {toll.verdict}, {toll.jobs} jobs"
+            click.echo("\n".join([words, *([toll.stories] if toll.stories else [])]), err=True)
     except NotApplicable as error:
         click.echo(f"cannot be tortured: {error}", err=True)
         sys.exit(_NOT_APPLICABLE)
@@ -92,8 +91,6 @@ def torture_command(  # noqa: PLR0917  (click passes them by name)
         harness.stop()
     whole = total(tolls)
     click.echo(json.dumps(_as_json(whole, plan)) if as_data else "\n".join(_table(whole, plan)))
-    if whole.stories:
-        click.echo(whole.stories, err=True)
     sys.exit(0 if whole.verdict is Verdict.PASS else 1)
 
 
