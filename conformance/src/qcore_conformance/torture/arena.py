@@ -103,6 +103,14 @@ class Arena:
         self._proxy: CountingProxy | None = None
 
     def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self._closing.close()
+            raise
+        return self
+
+    def _open(self) -> None:
         self._closing.callback(self._breaker.close)
         self._closing.callback(self._end_all)
         self._server = self._harness.server() if self._breakable else None
@@ -113,7 +121,6 @@ class Arena:
             self._employ(name)
         for worker in self._workers.values():
             worker.heard("ready", within=_START_WITHIN)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
