@@ -35,7 +35,7 @@ __all__ = ["Arena", "Crew", "crew_of"]
 Role = Callable[[Part, Orders], None]
 
 _ROLES: Sequence[Role] = (crowd.produce, crowd.consume, crowd.reserve, crowd.reserve)
-_START_WITHIN = 60.0
+_START_WITHIN = _CUT_WITHIN = 60.0
 _EMPTY_WITHIN = 120.0
 _STOP_WITHIN = 60.0
 _FROZEN_LEASES = 1.4
@@ -222,7 +222,7 @@ class Arena:
             self._proxy.plan(
                 Cut(exchange=1, when=When.BEFORE_REPLY, commands=frozenset({"EVALSHA"}))
             )
-            self._proxy.wait_fired(before + 1)
+            self._proxy.wait_fired(before + 1, within=_CUT_WITHIN)
             fault.ok()
 
     def _break_server(self, kind: FaultKind, end: Callable[[Server], None]) -> None:
