@@ -4,7 +4,7 @@
 
 Every part may be percent-encoded. The scheme names the adapter, and may say two things more: an
 ``s`` after its first word asks for TLS (``rediss+list``), a last word names the topology
-(``redis+list+unix``, ``redis+streams+embedded``). Parameters are those that the adapter declares;
+(``redis+list+unix``, ``redis+streams+cluster``). Parameters are those that the adapter declares;
 an unknown one is an error, since a misspelt promise would otherwise be dropped silently.
 """
 
@@ -33,7 +33,7 @@ _LONGEST = 10 * 366 * 86_400.0
 
 _ENCODE = "; a ':', '/', '?' or '@' in a password must be percent-encoded"
 
-TOPOLOGIES = ("unix", "embedded")
+TOPOLOGIES = ("unix", "embedded", "sentinel", "cluster")
 """Last words of a scheme that say how the broker is reached, not what it is."""
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

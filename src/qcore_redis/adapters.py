@@ -23,6 +23,8 @@ SERVER_PARAMETERS: tuple[Parameter, ...] = (
         default=True,
         help="whether to check the server's certificate and name",
     ),
+    Parameter("sentinel_user", "str", "", "user name for the sentinels, where they want one"),
+    Parameter("sentinel_password", "str", "", "password for the sentinels, where they want one"),
 )
 
 

@@ -25,7 +25,7 @@ from qcore.states import State
 from qcore_redis.backends import ENDED_WITHIN, FULL_POLL, PROBED, Used
 from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
 from qcore_redis.ports.aio import AsyncPort
-from qcore_redis.probe import judged, probing
+from qcore_redis.probe import judged, probing, weakest
 from qcore_redis.programs import StoredPrograms, Words
 
 __all__ = ["AsyncStoredBackend"]
@@ -54,9 +54,9 @@ class AsyncStoredBackend:
 
     async def open(self) -> Capabilities:
         """Probe the server."""
-        facts = await self._run(probing(*PROBED))
-        self._programs.has_blmove = facts.has("blmove")
-        return judged(self._best, facts)
+        found = [await arun(probing(*PROBED), node) for node in await self._port.nodes()]
+        self._programs.has_blmove = all(facts.has("blmove") for facts in found)
+        return weakest([judged(self._best, facts) for facts in found])
 
     def interrupt(self) -> None:
         """End every wait."""
@@ -158,10 +158,13 @@ class AsyncStoredBackend:
                 await self._run(self._programs.give_up(queue))
 
     async def health(self) -> Mapping[str, Any]:
-        """How long one exchange takes."""
-        began = time.perf_counter()
-        await self._port.execute(("PING",))
-        return {"latency": time.perf_counter() - began}
+        """How long one exchange takes, with the slowest node."""
+        times: list[float] = []
+        for node in await self._port.nodes():
+            began = time.perf_counter()
+            await node(("PING",))
+            times.append(time.perf_counter() - began)
+        return {"latency": max(times), "nodes": len(times)}
 
     def classify(self, error: BaseException) -> Fault | None:
         """What an error means."""
@@ -173,7 +176,8 @@ class AsyncStoredBackend:
 
     async def queues(self) -> Sequence[str]:
         """The queues of the namespace."""
-        return await self._run(self._programs.queues())
+        found = [await arun(self._programs.queues(), node) for node in await self._port.nodes()]
+        return sorted({name for names in found for name in names})
 
     async def stats(self, queue: str) -> QueueStats:
         """Counts by state."""

@@ -63,7 +63,8 @@ class AsyncPubSubBackend:
     ) -> Sequence[Enqueued]:
         """Publish jobs."""
         del flush
-        return enqueued(jobs, await self._port.transact(self._channels.publish(queue, jobs)))
+        replies = await self._port.transact(self._channels.publish(queue, jobs))
+        return enqueued(jobs, replies, counts=self._channels.counts)
 
     async def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
         """Hand over what has arrived."""

@@ -25,7 +25,7 @@ from qcore.sansio import Program, run
 from qcore.states import State
 from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
 from qcore_redis.ports.sync import SyncPort
-from qcore_redis.probe import judged, probing
+from qcore_redis.probe import judged, probing, weakest
 from qcore_redis.programs import StoredPrograms, Words
 
 __all__ = ["ENDED_WITHIN", "FULL_POLL", "PROBED", "StoredBackend", "Used"]
@@ -105,9 +105,9 @@ class StoredBackend:
 
     def open(self) -> Capabilities:
         """Probe the server."""
-        facts = self._run(probing(*PROBED))
-        self._programs.has_blmove = facts.has("blmove")
-        return judged(self._best, facts)
+        found = [run(probing(*PROBED), node) for node in self._port.nodes()]
+        self._programs.has_blmove = all(facts.has("blmove") for facts in found)
+        return weakest([judged(self._best, facts) for facts in found])
 
     def interrupt(self) -> None:
         """End every wait."""
@@ -169,10 +169,13 @@ class StoredBackend:
                 self._run(self._programs.give_up(queue))
 
     def health(self) -> Mapping[str, Any]:
-        """How long one exchange takes."""
-        began = time.perf_counter()
-        self._port.execute(("PING",))
-        return {"latency": time.perf_counter() - began}
+        """How long one exchange takes, with the slowest node."""
+        times: list[float] = []
+        for node in self._port.nodes():
+            began = time.perf_counter()
+            node(("PING",))
+            times.append(time.perf_counter() - began)
+        return {"latency": max(times), "nodes": len(times)}
 
     def classify(self, error: BaseException) -> Fault | None:
         """What an error means."""
@@ -184,7 +187,8 @@ class StoredBackend:
 
     def queues(self) -> Sequence[str]:
         """The queues of the namespace."""
-        return self._run(self._programs.queues())
+        found = [run(self._programs.queues(), node) for node in self._port.nodes()]
+        return sorted({name for names in found for name in names})
 
     def stats(self, queue: str) -> QueueStats:
         """Counts by state."""

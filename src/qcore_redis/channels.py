@@ -42,6 +42,7 @@ class Channels:
         self._namespace = str(setup.params["namespace"])
         self._database = database_of(setup)
         self._best = reached(PUBSUB, setup)
+        self._is_cluster = setup.topology == "cluster"
         self._sharded = bool(setup.params["sharded"])
         kind = "S" if self._sharded else ""
         self._publish, self._subscribe = f"{kind}PUBLISH", f"{kind}SUBSCRIBE"
@@ -64,7 +65,16 @@ class Channels:
                 f"the server has no {self._publish}; use Redis 7, Valkey 7.2 or newer, "
                 "or leave sharded out",
             )
-        return attrs.evolve(self._best, facts=shown(facts))
+        found = attrs.evolve(self._best, facts=shown(facts))
+        if self.counts:
+            return found
+        why = "a node counts its own listeners alone; set sharded=true"
+        return found.lowered("receivers", value=False, why=why)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the answer to a publication counts all who heard it."""
+        return self._sharded or not self._is_cluster
 
     def publish(self, queue: str, jobs: Sequence[Enqueue]) -> list[Words]:
         """One command for each job."""
@@ -82,10 +92,13 @@ class Channels:
         return channel(self._namespace, queue, self._database)
 
 
-def enqueued(jobs: Sequence[Enqueue], receivers: Sequence[Any]) -> list[Enqueued]:
-    """What became of each job, and how many heard it."""
+def enqueued(
+    jobs: Sequence[Enqueue], receivers: Sequence[Any], *, counts: bool = True
+) -> list[Enqueued]:
+    """What became of each job, and how many heard it, where the answer ``counts`` them."""
     return [
-        Enqueued(job.id, receivers=int(heard)) for job, heard in zip(jobs, receivers, strict=True)
+        Enqueued(job.id, receivers=int(heard) if counts else None)
+        for job, heard in zip(jobs, receivers, strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qcore.backend import Fault
 
-__all__ = ["NotSent", "Refused", "SocketLost", "fault_of", "is_full"]
+__all__ = ["NotSent", "Refused", "SocketLost", "fault_of", "is_full", "is_wrong_node"]
 
 
 class NotSent(Exception):
@@ -69,3 +69,8 @@ def _fault_of_answer(text: str) -> Fault:
 def is_full(error: Refused) -> bool:
     """Whether the server refused because its memory is full."""
     return "OOM " in str(error)
+
+
+def is_wrong_node(error: Refused) -> bool:
+    """Whether the server said that it is not, or not any more, the one that takes writes."""
+    return any(code in str(error) for code in ("READONLY ", "MASTERDOWN ", "UNBLOCKED "))

@@ -37,12 +37,15 @@ Pub/Sub stores nothing; its channels are ``qc:DB:{n/q}``, since channels ignore 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
 from qcore.options import PRIORITIES
 
-__all__ = ["LEVELS", "QueueKeys", "channel", "meta_pattern", "queue_of_meta"]
+__all__ = ["LEVELS", "QueueKeys", "channel", "first_key", "meta_pattern", "queue_of_meta"]
+
+_PREFIX = "qc:"
 
 LEVELS: tuple[int, ...] = tuple(reversed(PRIORITIES))
 """Priorities by level: level 1 is the most urgent."""
@@ -104,3 +107,10 @@ def queue_of_meta(key: str) -> str:
 def channel(namespace: str, queue: str, database: int) -> str:
     """The channel of a Pub/Sub queue."""
     return f"qc:{database}:{{{namespace}/{queue}}}"
+
+
+def first_key(words: Sequence[Any]) -> str:
+    """The first key or channel that a command names, which is on the node of all others; or ''."""
+    return next(
+        (word for word in words[1:] if isinstance(word, str) and word.startswith(_PREFIX)), ""
+    )

@@ -6,7 +6,7 @@ gets fewer promises, not an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,8 +14,9 @@ import attrs
 from qcore.capabilities import Capabilities
 from qcore.sansio import Program
 from qcore_redis.faults import Refused
+from qcore_redis.promises import FAILOVER
 
-__all__ = ["Facts", "judged", "probing", "shown"]
+__all__ = ["Facts", "judged", "probing", "shown", "weakest"]
 
 Words = tuple[Any, ...]
 
@@ -74,7 +75,7 @@ def _fields(text: bytes) -> dict[str, str]:
 def judged(best: Capabilities, facts: Facts) -> Capabilities:
     """The promises that hold on this server."""
     found = attrs.evolve(best, facts=shown(facts))
-    if "durability" in best.claims:
+    if best.value("durability") not in (None, "none"):
         found = found.lowered("durability", *_durability(facts))
     policy = facts.settings.get("maxmemory-policy") or facts.info.get("maxmemory_policy", "")
     if policy.startswith("volatile"):
@@ -84,10 +85,25 @@ def judged(best: Capabilities, facts: Facts) -> Capabilities:
     return found
 
 
+def weakest(found: Sequence[Capabilities]) -> Capabilities:
+    """What holds on every node; the facts are those of the first."""
+    held, *others = found
+    for other in others:
+        for name in list(held):
+            value = other.value(name)
+            if value is None:
+                held = held.lowered(name, value=False, why=other.refusals.get(name, ""))
+            elif f"{name}:{held.value(name)}" not in other:
+                held = held.lowered(name, value, other.claims[name].why)
+    return held
+
+
 def _durability(facts: Facts) -> tuple[str, str]:
     policy = facts.settings.get("maxmemory-policy") or facts.info.get("maxmemory_policy", "")
     if policy.startswith("allkeys"):
         return "none", f"the server may evict jobs (maxmemory-policy {policy}); set noeviction"
+    if facts.info.get("redis_mode") == "cluster" and facts.info.get("connected_slaves", "0") != "0":
+        return "none", FAILOVER
     aof = facts.settings.get("appendonly") or {"1": "yes", "0": "no"}.get(
         facts.info.get("aof_enabled", ""), ""
     )

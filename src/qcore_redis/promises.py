@@ -7,7 +7,7 @@ import attrs
 from qcore.backend import Setup
 from qcore.capabilities import Capabilities, Claim, Limits
 
-__all__ = ["LIST", "PUBSUB", "STREAMS", "reached"]
+__all__ = ["FAILOVER", "LIST", "PUBSUB", "STREAMS", "reached"]
 
 _NO_LISTENERS = {
     "receivers": "a queue that stores does not know who listens",
@@ -66,8 +66,14 @@ PUBSUB = Capabilities(
 )
 
 
+FAILOVER = "a failover loses what its replica had not heard of yet"
+
+
 def reached(best: Capabilities, setup: Setup) -> Capabilities:
-    """What is promised where the URL leads: only one host reaches a unix socket."""
-    if not setup.topology:
-        return best
-    return attrs.evolve(best, claims={**best.claims, "scope": Claim("host")})
+    """What is promised where the URL leads."""
+    if setup.topology in ("unix", "embedded"):
+        # Only one host reaches a unix socket.
+        return attrs.evolve(best, claims={**best.claims, "scope": Claim("host")})
+    if setup.topology == "sentinel" and best.value("durability") != "none":
+        return best.lowered("durability", "none", FAILOVER)
+    return best

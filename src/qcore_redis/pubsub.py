@@ -66,7 +66,8 @@ class PubSubBackend:
     def enqueue(self, queue: str, jobs: Sequence[Enqueue], flush: Flush) -> Sequence[Enqueued]:
         """Publish jobs."""
         del flush
-        return enqueued(jobs, self._port.transact(self._channels.publish(queue, jobs)))
+        replies = self._port.transact(self._channels.publish(queue, jobs))
+        return enqueued(jobs, replies, counts=self._channels.counts)
 
     def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
         """Hand over what has arrived."""

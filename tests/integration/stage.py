@@ -79,7 +79,7 @@ class Place:
         return f"{self.adapter}-{self.colour}{server}"
 
 
-def places(binaries: Iterable[Binary], *, memory: bool = False) -> list[Place]:
+def places(binaries: Iterable[Binary | None], *, memory: bool = False) -> list[Place]:
     """Every combination over these servers."""
     stored = [
         Place(adapter, colour, binary)

@@ -12,6 +12,7 @@ with the end of its log; one that does not answer ``cli`` in time raises ``Timeo
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -52,6 +53,7 @@ class Server:
         port: Whether to listen on a TCP port of the loopback interface, too.
         tls: Whether to listen with TLS on that port instead of plainly, and with which files.
         password: What clients have to present; ``cli`` does so by itself.
+        sentinel: Whether it watches other servers instead of storing anything.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Server:
         port: bool = False,
         tls: TlsFiles | None = None,
         password: str | None = None,
+        sentinel: bool = False,
     ) -> None:
         self.binary = newest() if binary is None else binary
         self.settings: dict[str, Setting] = dict(settings or {})
@@ -69,6 +72,7 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="qcore-"))
         self.unix = Unix(self.folder / "s")
         self._password = password
+        self._mode = ["--sentinel"] if sentinel else []
         self._wants_port = port or tls is not None
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -197,7 +201,7 @@ class Server:
         """Start it and wait until it answers; False if its port was taken meanwhile."""
         before = len(self.log)
         self.unix.path.unlink(missing_ok=True)
-        self._process = children.spawn([self.binary.path, self._configure()])
+        self._process = children.spawn([self.binary.path, self._configure(), *self._mode])
         wait_until(self._up_or_gone, within=_START, what=f"{self.binary.name} answers")
         if self._process.poll() is None:
             return True
@@ -219,7 +223,7 @@ class Server:
     def _configure(self) -> Path:
         """Write the configuration file, which may hold passwords, for our eyes only."""
         if self._wants_port and not self._port:
-            self._port = _free_port()
+            self._port = _free_port(has_bus="cluster-enabled" in self.settings)
         lines = [_directive(name, value) for name, value in self._directives().items()]
         path = self.folder / "conf"
         path.touch(mode=0o600)
@@ -260,8 +264,19 @@ def _directive(name: str, value: Setting) -> str:
     return " ".join([name, *quoted]) + "\n"
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+def _free_port(*, has_bus: bool) -> int:
+    """A port that nobody uses; with a bus, one whose port for it is in range and free as well."""
+    while True:
+        with socket.socket() as sock, socket.socket() as bus:
+            sock.bind(("127.0.0.1", 0))
+            port: int = sock.getsockname()[1]
+            if not has_bus:
+                return port
+            # Too high a number, or a port that is taken: the next one will do.
+            with contextlib.suppress(OSError, OverflowError):
+                bus.bind(("127.0.0.1", port + _BUS))
+                return port
+
+
+_BUS = 10_000
+"""How far from its port a node of a cluster speaks with the others."""

@@ -32,7 +32,7 @@ class Setup:
     Attributes:
         url: The parsed URL.
         secure: Whether TLS is asked for.
-        topology: ``""``, ``"unix"`` or ``"embedded"``.
+        topology: ``""``, ``"unix"``, ``"embedded"``, ``"sentinel"`` or ``"cluster"``.
         params: Every parameter that the adapter declares, typed, defaults filled in.
         owner: The nonce of this connection, never used again.
         clock: For adapters that are their own broker; others use the broker's clock.

@@ -14,8 +14,10 @@ from redis.backoff import NoBackoff
 
 from qcore.backend import Setup
 from qcore_redis.faults import Refused
-from qcore_redis.locators import Locator
-from qcore_redis.ports.settings import connection_options, introduction
+from qcore_redis.keys import first_key
+from qcore_redis.nodes import Locator, Node, Redirect
+from qcore_redis.ports.pools import HOPS, Pools, known_node
+from qcore_redis.ports.settings import connection_options, database_of, introduction
 from qcore_redis.ports.translate import (
     ANSWERS,
     CONNECT_ERRORS,
@@ -39,38 +41,39 @@ class AsyncPort:
 
     Args:
         setup: What the URL said.
-        locator: Finds the unix socket to use, starting its server if need be; ``None`` for TCP.
-            Called in a thread at the first command, and when the socket refuses.
+        locator: Knows the node of each command. Asked in a thread at the first command, and when
+            a node cannot be reached or is the wrong one.
     """
 
-    def __init__(self, setup: Setup, locator: Locator | None = None) -> None:
-        kind: type[Any] = redis.Connection
-        if locator is not None:
-            kind = redis.UnixDomainSocketConnection
-        elif setup.secure:
-            kind = redis.SSLConnection
+    def __init__(self, setup: Setup, locator: Locator) -> None:
+        database_of(setup)
+        self._setup = setup
         self._locator = locator
-        self._located = locator is None
-        self._pool: Any = redis.ConnectionPool(
-            connection_class=kind,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=partial(_introduce, words=introduction(setup)),
-            **connection_options(setup),
-        )
+        self._pools = Pools(self._made)
         self._sleepers: list[_Sleeper] = []
         self._alarms: set[asyncio.Future[None]] = set()
+        self._locating = asyncio.Lock()
         self._closed = False
         self.may_unblock = True
 
+    def _made(self, node: Node) -> Any:
+        kind: type[Any] = redis.SSLConnection if self._setup.secure else redis.Connection
+        return redis.ConnectionPool(
+            connection_class=redis.UnixDomainSocketConnection if node.path else kind,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=partial(_introduce, words=introduction(self._setup)),
+            **connection_options(self._setup, node),
+        )
+
     async def execute(self, words: Words) -> Any:
-        """Send one command, once, and return its bare reply.
+        """Send one command, once, to its node, and return its bare reply.
 
         Raises:
             NotSent: If no connection could be had.
             SocketLost: If the server may have run it.
             Refused: If the server answered with an error.
         """
-        return await self._exchange(_one, words)
+        return await self._routed(words, lambda hop: self._exchange(hop, _one, words))
 
     async def transact(self, commands: Sequence[Words]) -> Sequence[Any]:
         """Send commands in one round trip, to be run in one step, and return their bare replies.
@@ -82,57 +85,113 @@ class AsyncPort:
         """
         if len(commands) == 1:
             return [await self.execute(commands[0])]
-        return committed(await self._exchange(_whole, commands))
+
+        async def step(hop: Redirect) -> Sequence[Any]:
+            return committed(await self._exchange(hop, _whole, commands))
+
+        return await self._routed(commands[0], step)
+
+    async def nodes(self) -> list[Callable[[Words], Awaitable[Any]]]:
+        """For each node that stores, what ``execute`` is, but sent there and nowhere else.
+
+        Raises:
+            NotSent: If they could not be found out.
+        """
+        await self._node("")
+        return [partial(self._exchange, Redirect(node), _one) for node in self._locator.primaries()]
+
+    async def routed(self, words: Words, step: Callable[[Any], Awaitable[T]]) -> T:
+        """Take a step on a connection outside the pools to the node of these words.
+
+        Raises:
+            NotSent: If a connection could not be had.
+            Refused: If the server does not let this user in, or refuses the step.
+        """
+
+        async def connected(hop: Redirect) -> T:
+            return await step(await self._connected(hop.node))
+
+        return await self._routed(words, connected)
+
+    async def _routed(self, words: Words, step: Callable[[Redirect], Awaitable[T]]) -> T:
+        """Take a step at the node of these words, or where that node sends it."""
+        hop = Redirect(await self._node(first_key(words)))
+        for _ in range(HOPS):
+            try:
+                return await step(hop)
+            except Refused as error:
+                following = self._locator.redirected(hop.node, error)
+                if following is None:
+                    raise
+                hop = following
+        raise Refused("TRYAGAIN the nodes send each other this command")
 
     async def _exchange(
-        self, talk: Callable[[Any, Sequence[Any]], Awaitable[Any]], what: Sequence[Any]
+        self, hop: Redirect, talk: Callable[[Any, Sequence[Any]], Awaitable[Any]], what: Words
     ) -> Any:
-        connection = await self._reach(self._pool.get_connection)
+        pool = self._pools.of(hop.node)
+        connection = await self._reach(hop.node, pool.get_connection)
         try:
+            if hop.asking:
+                await _one(connection, ("ASKING",))
             return await talk(connection, what)
         except EXCHANGE_ERRORS as error:
             problem = translated(error)
             if not isinstance(problem, Refused):
                 await connection.disconnect(nowait=True)
+            self._locator.doubt(hop.node, problem)
             raise problem from error
         except BaseException:
             # Cancelled between request and reply: the reply must not meet the next caller.
             await connection.disconnect(nowait=True)
             raise
         finally:
-            await self._pool.release(connection)
-            if self._closed:
+            await pool.release(connection)
+            if self._closed or not self._pools.uses(hop.node, pool):
                 await connection.disconnect(nowait=True)
 
-    async def own_connection(self) -> Any:
-        """A connection outside the pool, connected; whoever asked for it ends it.
-
-        Raises:
-            NotSent: If it could not be had.
-            Refused: If the server does not let this user in.
-        """
+    async def _connected(self, node: Node) -> Any:
+        """A connection outside the pools; whoever asked for it ends it."""
 
         async def connected() -> Any:
-            connection = self._pool.make_connection()
+            connection = self._pools.of(node).make_connection()
             await connection.connect()
             return connection
 
-        return await self._reach(connected)
+        return await self._reach(node, connected)
 
-    async def _reach(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Take a step towards the server, with its errors as those of a lost way there."""
+    async def _reach(self, node: Node, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step towards a node, with its errors as those of a lost way there."""
         try:
-            await self._find_server()
             return await step()
         except CONNECT_ERRORS as error:
-            self._located = self._locator is None
-            raise not_sent(error) from error
+            problem = not_sent(error)
+            self._locator.doubt(node, problem)
+            raise problem from error
 
-    async def _find_server(self) -> None:
-        """Learn the socket's path, at first and after it refused: its server may be a new one."""
-        if not self._located and self._locator is not None:
-            self._pool.connection_kwargs["path"] = await asyncio.to_thread(self._locator.locate)
-            self._located = True
+    async def _node(self, key: str) -> Node:
+        """The node of a key, found out first where it is not known."""
+        node = self._locator.node(key)
+        if node is not None:
+            return node
+        async with self._locating:
+            if self._locator.node(key) is None:
+                try:
+                    await asyncio.to_thread(self._locator.locate)
+                except CONNECT_ERRORS as error:
+                    raise not_sent(error) from error
+                await self._leave_others()
+        return known_node(self._locator, key)
+
+    async def _leave_others(self) -> None:
+        """Drop idle connections to what is no node any more."""
+        nodes = self._locator.primaries()
+        strangers = [one for one in self._sleepers if one.node not in nodes]
+        self._sleepers = [one for one in self._sleepers if one.node in nodes]
+        for pool in self._pools.only(nodes):
+            await pool.disconnect(inuse_connections=False)
+        for sleeper in strangers:
+            await sleeper.drop()
 
     def alarm(self) -> asyncio.Future[None]:
         """What ends one ``wait`` or ``pause`` when it rings; ``interrupt`` rings all."""
@@ -166,7 +225,8 @@ class AsyncPort:
         sleepers: list[_Sleeper] = []
         try:
             for words in commands:
-                sleepers.append(sleeper := await self._sleeper())
+                node = await self._node(first_key(words))
+                sleepers.append(sleeper := await self._sleeper(node))
                 await sleeper.send(words)
             rang = await _first_of([sleeper.answer for sleeper in sleepers], timeout, alarm)
             for sleeper in sleepers:
@@ -188,12 +248,14 @@ class AsyncPort:
         await _first_of([], seconds, alarm)
         self._alarms.discard(alarm)
 
-    async def _sleeper(self) -> _Sleeper:
-        if self._sleepers:
-            return self._sleepers.pop()
-        sleeper = _Sleeper(await self.own_connection())
+    async def _sleeper(self, node: Node) -> _Sleeper:
+        idle = next((one for one in self._sleepers if one.node == node), None)
+        if idle is not None:
+            self._sleepers.remove(idle)
+            return idle
+        sleeper = _Sleeper(await self._connected(node), node)
         try:
-            await self._reach(sleeper.identify)
+            await self._reach(node, sleeper.identify)
         except BaseException:
             await sleeper.drop()
             raise
@@ -205,10 +267,19 @@ class AsyncPort:
         """Make sure that a sleeper's command is answered, and read the answer."""
         if not sleeper.answer.done() and self.may_unblock:
             try:
-                await self.execute(("CLIENT", "UNBLOCK", sleeper.client_id))
+                words = ("CLIENT", "UNBLOCK", sleeper.client_id)
+                await self._exchange(Redirect(sleeper.node), _one, words)
             except Refused:
                 self.may_unblock = False
-        await sleeper.finish()
+        try:
+            await sleeper.finish()
+        except EXCHANGE_ERRORS as error:
+            problem = translated(error)
+            self._locator.doubt(sleeper.node, problem)
+            # The queue went to another node: there may be work, and the next take finds it.
+            moved = isinstance(problem, Refused) and self._locator.redirected(sleeper.node, problem)
+            if not moved:
+                raise
 
     def interrupt(self) -> None:
         """Make every ``wait`` and ``pause`` under way return soon."""
@@ -222,13 +293,15 @@ class AsyncPort:
         idle, self._sleepers = self._sleepers, []
         for sleeper in idle:
             await sleeper.drop()
-        await self._pool.disconnect()
-        if self._locator is not None:
-            self._locator.close()
+        for pool in self._pools.all():
+            await pool.disconnect()
+        self._locator.close()
 
     def native(self, kind: type[N]) -> N | None:
-        """A client over the same pool, if ``kind`` is its class."""
-        client = redis.Redis(connection_pool=self._pool)
+        """A client over the same pool, if ``kind`` is its class and one node has everything."""
+        if len(self._locator.primaries()) > 1 or self._pools.latest is None:
+            return None
+        client = redis.Redis(connection_pool=self._pools.latest)
         return client if isinstance(client, kind) else None
 
 
@@ -267,8 +340,9 @@ async def _reply(connection: Any) -> Any:
 class _Sleeper:
     """A connection for blocking commands; each answer is read by a task of its own."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, node: Node) -> None:
         self._connection = connection
+        self.node = node
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.client_id: int | None = None
         self.reusable = False

@@ -49,7 +49,9 @@ class AsyncListener:
             NotSent: If no connection could be had, or it broke before the confirmation.
             Refused: If the server does not let this user listen.
         """
-        connection = await self._port.own_connection()
+        return await self._port.routed(words, lambda connection: self._started(connection, words))
+
+    async def _started(self, connection: Any, words: Words) -> AsyncSubscription:
         subscription = AsyncSubscription(connection, Pulse(self._patience, self._monotonic))
         try:
             await subscription.start(words)

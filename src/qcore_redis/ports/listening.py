@@ -57,7 +57,9 @@ class Listener:
             NotSent: If no connection could be had, or it broke before the confirmation.
             Refused: If the server does not let this user listen.
         """
-        connection = self._port.own_connection()
+        return self._port.routed(words, lambda connection: self._started(connection, words))
+
+    def _started(self, connection: Any, words: Words) -> Subscription:
         subscription = Subscription(connection, Pulse(self._patience, self._monotonic))
         try:
             subscription.start(words)

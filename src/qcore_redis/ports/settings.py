@@ -11,6 +11,7 @@ from typing import Any
 
 from qcore.backend import Setup
 from qcore.errors import InvalidUrl
+from qcore_redis.nodes import Node
 
 __all__ = [
     "LONGEST_BLOCK",
@@ -18,6 +19,7 @@ __all__ = [
     "connection_options",
     "database_of",
     "introduction",
+    "transport_options",
 ]
 
 LONGEST_BLOCK = 5.0
@@ -28,7 +30,7 @@ _USER_TIMEOUT_MS = 20_000
 _KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
-def connection_options(setup: Setup) -> dict[str, Any]:
+def connection_options(setup: Setup, node: Node) -> dict[str, Any]:
     """Keyword arguments of the library's connection classes, the same for both colours."""
     options: dict[str, Any] = {
         "db": database_of(setup),
@@ -38,14 +40,14 @@ def connection_options(setup: Setup) -> dict[str, Any]:
         "socket_connect_timeout": _CONNECT_TIMEOUT,
         "protocol": 2,
     }
-    if setup.topology:
-        return options
-    if len(setup.url.hosts) > 1:
-        raise InvalidUrl(f"{setup.url.scheme} takes one host; several need a topology")
-    host, port = setup.url.hosts[0] if setup.url.hosts else ("localhost", None)
-    options |= {
-        "host": host,
-        "port": port or 6379,
+    return options | transport_options(setup, node)
+
+
+def transport_options(setup: Setup, node: Node) -> dict[str, Any]:
+    """Where to connect to, how to notice a dead link, and TLS."""
+    if node.path:
+        return node.options()
+    options = node.options() | {
         "socket_keepalive": True,
         "socket_keepalive_options": _keepalive_options(),
     }

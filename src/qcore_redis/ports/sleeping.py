@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from qcore_redis.faults import Refused
+from qcore_redis.nodes import Node
 from qcore_redis.ports.translate import EXCHANGE_ERRORS, translated
 
 __all__ = ["Alarm", "Sleeper", "sleep_on"]
@@ -56,8 +57,9 @@ class Alarm:
 class Sleeper:
     """A connection for blocking commands, and the alarm of whoever waits for it."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, node: Node) -> None:
         self._connection = connection
+        self.node = node
         self._pending = False
         self.alarm = Alarm()
         self.client_id: int | None = None

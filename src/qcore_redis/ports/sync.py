@@ -14,8 +14,10 @@ from redis.retry import Retry
 
 from qcore.backend import Setup
 from qcore_redis.faults import Refused
-from qcore_redis.locators import Locator
-from qcore_redis.ports.settings import connection_options, introduction
+from qcore_redis.keys import first_key
+from qcore_redis.nodes import Locator, Node, Redirect
+from qcore_redis.ports.pools import HOPS, Pools, known_node
+from qcore_redis.ports.settings import connection_options, database_of, introduction
 from qcore_redis.ports.sleeping import Alarm, Sleeper, sleep_on
 from qcore_redis.ports.translate import (
     ANSWERS,
@@ -40,39 +42,41 @@ class SyncPort:
 
     Args:
         setup: What the URL said.
-        locator: Finds the unix socket to use, starting its server if need be; ``None`` for TCP.
-            Called at the first command, and when the socket refuses.
+        locator: Knows the node of each command. Asked at the first command, and when a node
+            cannot be reached or is the wrong one.
     """
 
-    def __init__(self, setup: Setup, locator: Locator | None = None) -> None:
-        kind: type[Any] = redis.Connection
-        if locator is not None:
-            kind = redis.UnixDomainSocketConnection
-        elif setup.secure:
-            kind = redis.SSLConnection
+    def __init__(self, setup: Setup, locator: Locator) -> None:
+        database_of(setup)
+        self._setup = setup
         self._locator = locator
-        self._located = locator is None
-        self._pool: Any = redis.ConnectionPool(
-            connection_class=kind,
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=partial(_introduce, words=introduction(setup)),
-            **connection_options(setup),
-        )
+        self._pools = Pools(self._made)
         self._sleepers: list[Sleeper] = []
         self._alarms: set[Alarm] = set()
         self._lock = threading.Lock()
+        # A signal handler may look for a node while the thread below it does.
+        self._locating = threading.RLock()
         self._closed = False
         self.may_unblock = True
 
+    def _made(self, node: Node) -> Any:
+        kind: type[Any] = redis.SSLConnection if self._setup.secure else redis.Connection
+        return redis.ConnectionPool(
+            connection_class=redis.UnixDomainSocketConnection if node.path else kind,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=partial(_introduce, words=introduction(self._setup)),
+            **connection_options(self._setup, node),
+        )
+
     def execute(self, words: Words) -> Any:
-        """Send one command, once, and return its bare reply.
+        """Send one command, once, to its node, and return its bare reply.
 
         Raises:
             NotSent: If no connection could be had.
             SocketLost: If the server may have run it.
             Refused: If the server answered with an error.
         """
-        return self._exchange(_one, words)
+        return self._routed(words, lambda hop: self._exchange(hop, _one, words))
 
     def transact(self, commands: Sequence[Words]) -> Sequence[Any]:
         """Send commands in one round trip, to be run in one step, and return their bare replies.
@@ -84,55 +88,108 @@ class SyncPort:
         """
         if len(commands) == 1:
             return [self.execute(commands[0])]
-        return committed(self._exchange(_whole, commands))
+        return self._routed(
+            commands[0], lambda hop: committed(self._exchange(hop, _whole, commands))
+        )
 
-    def _exchange(self, talk: Callable[[Any, Sequence[Any]], Any], what: Sequence[Any]) -> Any:
-        connection = self._reach(self._pool.get_connection)
+    def nodes(self) -> list[Callable[[Words], Any]]:
+        """For each node that stores, what ``execute`` is, but sent there and nowhere else.
+
+        Raises:
+            NotSent: If they could not be found out.
+        """
+        self._node("")
+        return [partial(self._exchange, Redirect(node), _one) for node in self._locator.primaries()]
+
+    def routed(self, words: Words, step: Callable[[Any], T]) -> T:
+        """Take a step on a connection outside the pools to the node of these words.
+
+        Raises:
+            NotSent: If a connection could not be had.
+            Refused: If the server does not let this user in, or refuses the step.
+        """
+        return self._routed(words, lambda hop: step(self._connected(hop.node)))
+
+    def _routed(self, words: Words, step: Callable[[Redirect], T]) -> T:
+        """Take a step at the node of these words, or where that node sends it."""
+        hop = Redirect(self._node(first_key(words)))
+        for _ in range(HOPS):
+            try:
+                return step(hop)
+            except Refused as error:
+                following = self._locator.redirected(hop.node, error)
+                if following is None:
+                    raise
+                hop = following
+        raise Refused("TRYAGAIN the nodes send each other this command")
+
+    def _exchange(
+        self, hop: Redirect, talk: Callable[[Any, Sequence[Any]], Any], what: Sequence[Any]
+    ) -> Any:
+        pool = self._pools.of(hop.node)
+        connection = self._reach(hop.node, pool.get_connection)
         try:
+            if hop.asking:
+                _one(connection, ("ASKING",))
             return talk(connection, what)
         except EXCHANGE_ERRORS as error:
             problem = translated(error)
             if not isinstance(problem, Refused):
                 connection.disconnect()
+            self._locator.doubt(hop.node, problem)
             raise problem from error
         except BaseException:
             # Interrupted between request and reply: the reply must not meet the next caller.
             connection.disconnect()
             raise
         finally:
-            self._pool.release(connection)
-            if self._closed:
+            pool.release(connection)
+            if self._closed or not self._pools.uses(hop.node, pool):
                 connection.disconnect()
 
-    def own_connection(self) -> Any:
-        """A connection outside the pool, connected; whoever asked for it ends it.
-
-        Raises:
-            NotSent: If it could not be had.
-            Refused: If the server does not let this user in.
-        """
+    def _connected(self, node: Node) -> Any:
+        """A connection outside the pools; whoever asked for it ends it."""
 
         def connected() -> Any:
-            connection = self._pool.make_connection()
+            connection = self._pools.of(node).make_connection()
             connection.connect()
             return connection
 
-        return self._reach(connected)
+        return self._reach(node, connected)
 
-    def _reach(self, step: Callable[[], T]) -> T:
-        """Take a step towards the server, with its errors as those of a lost way there."""
+    def _reach(self, node: Node, step: Callable[[], T]) -> T:
+        """Take a step towards a node, with its errors as those of a lost way there."""
         try:
-            self._find_server()
             return step()
         except CONNECT_ERRORS as error:
-            self._located = self._locator is None
-            raise not_sent(error) from error
+            problem = not_sent(error)
+            self._locator.doubt(node, problem)
+            raise problem from error
 
-    def _find_server(self) -> None:
-        """Learn the socket's path, at first and after it refused: its server may be a new one."""
-        if not self._located and self._locator is not None:
-            self._pool.connection_kwargs["path"] = self._locator.locate()
-            self._located = True
+    def _node(self, key: str) -> Node:
+        """The node of a key, found out first where it is not known."""
+        node = self._locator.node(key)
+        if node is not None:
+            return node
+        with self._locating:
+            if self._locator.node(key) is None:
+                try:
+                    self._locator.locate()
+                except CONNECT_ERRORS as error:
+                    raise not_sent(error) from error
+                self._leave_others()
+        return known_node(self._locator, key)
+
+    def _leave_others(self) -> None:
+        """Drop idle connections to what is no node any more."""
+        nodes = self._locator.primaries()
+        for pool in self._pools.only(nodes):
+            pool.disconnect(inuse_connections=False)
+        with self._lock:
+            strangers = [one for one in self._sleepers if one.node not in nodes]
+            self._sleepers = [one for one in self._sleepers if one.node in nodes]
+        for sleeper in strangers:
+            sleeper.close()
 
     def wait(self, commands: Sequence[Words], timeout: float) -> bool:
         """Send blocking commands, each on a socket of its own, until one is answered.
@@ -148,8 +205,10 @@ class SyncPort:
             SocketLost: As ``execute``.
             Refused: As ``execute``.
         """
-        sleepers = [self._sleeper() for _ in commands]
+        sleepers: list[Sleeper] = []
         try:
+            # Those that were had are put back if another cannot be.
+            sleepers.extend(self._sleeper(self._node(first_key(words))) for words in commands)
             for sleeper, words in zip(sleepers, commands, strict=True):
                 sleeper.send(words)
             sleep_on([*sleepers, *(sleeper.alarm for sleeper in sleepers)], timeout)
@@ -175,30 +234,45 @@ class SyncPort:
                 self._alarms.discard(alarm)
             alarm.close()
 
-    def _sleeper(self) -> Sleeper:
+    def _sleeper(self, node: Node) -> Sleeper:
         with self._lock:
-            sleeper = self._sleepers.pop() if self._sleepers else None
-        if sleeper is None:
-            sleeper = Sleeper(self.own_connection())
-            try:
-                self._reach(sleeper.identify)
-            except BaseException:
-                sleeper.close()
-                raise
-            if sleeper.client_id is None:
-                self.may_unblock = False
+            idle = next((one for one in self._sleepers if one.node == node), None)
+            if idle is not None:
+                self._sleepers.remove(idle)
+        sleeper = self._fresh_sleeper(node) if idle is None else idle
         with self._lock:
             self._alarms.add(sleeper.alarm)
+        return sleeper
+
+    def _fresh_sleeper(self, node: Node) -> Sleeper:
+        sleeper = Sleeper(self._connected(node), node)
+        try:
+            self._reach(node, sleeper.identify)
+        except BaseException:
+            sleeper.close()
+            raise
+        if sleeper.client_id is None:
+            self.may_unblock = False
         return sleeper
 
     def _end(self, sleeper: Sleeper) -> None:
         """Make sure that a sleeper's command is answered, and read the answer."""
         if not sleeper.answered() and self.may_unblock:
             try:
-                self.execute(("CLIENT", "UNBLOCK", sleeper.client_id))
+                self._exchange(
+                    Redirect(sleeper.node), _one, ("CLIENT", "UNBLOCK", sleeper.client_id)
+                )
             except Refused:
                 self.may_unblock = False
-        sleeper.finish()
+        try:
+            sleeper.finish()
+        except EXCHANGE_ERRORS as error:
+            problem = translated(error)
+            self._locator.doubt(sleeper.node, problem)
+            # The queue went to another node: there may be work, and the next take finds it.
+            moved = isinstance(problem, Refused) and self._locator.redirected(sleeper.node, problem)
+            if not moved:
+                raise
 
     def _put_back(self, sleepers: Sequence[Sleeper]) -> None:
         with self._lock:
@@ -223,13 +297,15 @@ class SyncPort:
             idle, self._sleepers = self._sleepers, []
         for sleeper in idle:
             sleeper.close()
-        self._pool.disconnect()
-        if self._locator is not None:
-            self._locator.close()
+        for pool in self._pools.all():
+            pool.disconnect()
+        self._locator.close()
 
     def native(self, kind: type[N]) -> N | None:
-        """A client over the same pool, if ``kind`` is its class."""
-        client = redis.Redis(connection_pool=self._pool)
+        """A client over the same pool, if ``kind`` is its class and one node has everything."""
+        if len(self._locator.primaries()) > 1 or self._pools.latest is None:
+            return None
+        client = redis.Redis(connection_pool=self._pools.latest)
         return client if isinstance(client, kind) else None
 
 

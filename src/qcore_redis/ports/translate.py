@@ -24,6 +24,8 @@ _CODES: Mapping[type[Exception], str] = {
     theirs.MasterDownError: "MASTERDOWN",
     theirs.ClusterDownError: "CLUSTERDOWN",
     theirs.TryAgainError: "TRYAGAIN",
+    theirs.MovedError: "MOVED",
+    theirs.AskError: "ASK",
     theirs.OutOfMemoryError: "OOM",
     theirs.BusyLoadingError: "LOADING",
     theirs.ReadOnlyError: "READONLY",
@@ -54,6 +56,8 @@ def not_sent(error: Exception) -> NotSent | Refused:
 
 def translated(error: Exception) -> Refused | SocketLost:
     """The error of an exchange that had begun."""
+    if isinstance(error, Refused | SocketLost):
+        return error
     if isinstance(error, (*ANSWERS, *_CODES)):
         return _refused(error)
     return SocketLost(str(error) or type(error).__name__)

@@ -170,7 +170,9 @@ def test_what_is_offered_can_be_required(stage: Stage) -> None:
 )
 def test_a_parameter_that_means_nothing_here_is_unknown(stage: Stage, name: str) -> None:
     """It would promise something that nobody keeps."""
-    with pytest.raises(qcore.InvalidUrl, match=f"{name}.*Known: db, namespace, patience, sharded"):
+    with pytest.raises(
+        qcore.InvalidUrl, match=f"{name}.*Known: db, namespace, patience, sentinel_password"
+    ):
         stage.connect(stage.url(**{name: "3"}))
 
 
