@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
 import attrs
@@ -61,10 +61,13 @@ class Watched:
     def catch_up(self) -> None:
         """Wait until the replica has heard all that the primary was told."""
         with self.primary().connect() as raw:
-            wait_until(lambda: raw.call("WAIT", 1, 100) == 1, within=60.0, what="replica caught up")
+            # What is waited for is the last write of this very connection.
+            raw.call("SET", "caught-up", "yes")
+            wait_until(lambda: raw.call("WAIT", 1, 100) == 1, within=40.0, what="replica caught up")
 
     def revive(self, dead: Server) -> None:
         """Start one that was killed, as the replica that the sentinels would make of it."""
+        wait_until(lambda: self.primary() is not dead, within=40.0, what="another is primary")
         dead.settings["replicaof"] = ("127.0.0.1", self.primary().tcp.port)
         dead.start()
         self.catch_up()
@@ -88,7 +91,7 @@ def said(sentinel: Server) -> bool:
 
 
 @contextmanager
-def watched_pair(binary: Binary | None = None) -> Iterator[Watched]:
+def watched_pair(binary: Binary | None = None) -> Generator[Watched]:
     """Two servers that replicate, and three sentinels that know each other and them."""
     with ExitStack() as stack:
         first = stack.enter_context(Server(binary, port=True))
@@ -190,7 +193,7 @@ def has_slot(row: Value, slot: int) -> bool:
 
 
 @contextmanager
-def cluster_of_three(binary: Binary | None = None) -> Iterator[Cluster]:
+def cluster_of_three(binary: Binary | None = None) -> Generator[Cluster]:
     """Three nodes that agree on who has which slots."""
     settings: dict[str, Setting] = {"cluster-enabled": "yes", "cluster-node-timeout": 5000}
     with ExitStack() as stack:

@@ -15,6 +15,9 @@ from tests.integration.stage import EDGES, Place, Stage, held, places
 
 WORK = 40
 
+pytestmark = pytest.mark.timeout(180)
+"""Sentinels take their time, several seconds for each change."""
+
 
 @pytest.fixture(scope="module", params=EDGES, ids=lambda binary: binary.name)
 def watched(request: pytest.FixtureRequest) -> Iterator[Watched]:
@@ -65,7 +68,7 @@ def test_a_sleeper_wakes_at_the_new_primary(watched: Watched, stage: Stage) -> N
     other = stage.connect(url_of(watched, stage)).queue("work")
     watched.catch_up()
     with ThreadPoolExecutor(1) as pool:
-        come = pool.submit(sleeper.reserve, 60)
+        come = pool.submit(sleeper.reserve, 40)
         watched.fail_over()
         given = other.enqueue(b"job")
         hand = held(come.result())
@@ -82,12 +85,12 @@ def test_a_dead_primary_is_replaced(watched: Watched, stage: Stage) -> None:
     dead = watched.primary()
 
     dead.kill()
-    hand = held(line.reserve(timeout=60))
-    hand.ack()
-    assert line.stats().acked == 1
-
-    assert watched.primary() is not dead
-    watched.revive(dead)
+    try:
+        held(line.reserve(timeout=40)).ack()
+        assert line.stats().acked == 1
+        assert watched.primary() is not dead
+    finally:
+        watched.revive(dead)
 
 
 def test_any_sentinel_will_do(watched: Watched, stage: Stage) -> None:

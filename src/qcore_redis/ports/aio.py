@@ -58,8 +58,10 @@ class AsyncPort:
 
     def _made(self, node: Node) -> Any:
         kind: type[Any] = redis.SSLConnection if self._setup.secure else redis.Connection
+        if node.path:
+            kind = redis.UnixDomainSocketConnection
         return redis.ConnectionPool(
-            connection_class=redis.UnixDomainSocketConnection if node.path else kind,
+            connection_class=kind,
             retry=Retry(NoBackoff(), 0),
             redis_connect_func=partial(_introduce, words=introduction(self._setup)),
             **connection_options(self._setup, node),

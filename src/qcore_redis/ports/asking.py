@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -12,7 +12,10 @@ from redis.retry import Retry
 from qcore.backend import Setup
 from qcore_redis.ports.translate import CONNECT_ERRORS, EXCHANGE_ERRORS, not_sent, translated
 
-__all__ = ["asked"]
+__all__ = ["Ask", "asked"]
+
+Ask = Callable[[Setup, Mapping[str, Any], Sequence[Any]], Any]
+"""Asks one question; as ``asked`` does."""
 
 _TIMEOUT = 1.0
 """Seconds for one server, so that a dead one holds up nobody for long: others know as well."""

@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from qcore.backend import Setup
 from qcore_redis.faults import NotSent, Refused, SocketLost, is_wrong_node
 from qcore_redis.nodes import Node, Redirect
-from qcore_redis.ports.asking import asked
+from qcore_redis.ports.asking import Ask, asked
 from qcore_redis.ports.settings import connection_options
 
 __all__ = ["Cluster", "SlotMap", "redirect_in", "slot_map"]
@@ -83,9 +83,11 @@ class Cluster:
     Args:
         setup: What the URL said.
         seeds: Nodes to ask first; whichever answers knows all others.
+        ask: Asks a node.
     """
 
-    def __init__(self, setup: Setup, seeds: Sequence[Node]) -> None:
+    def __init__(self, setup: Setup, seeds: Sequence[Node], ask: Ask = asked) -> None:
+        self._ask = ask
         self._setup = setup
         self._seeds = tuple(seeds)
         self._map = SlotMap()
@@ -111,7 +113,7 @@ class Cluster:
         for node in dict.fromkeys([*self._map.nodes(), *self._seeds]):
             try:
                 options = connection_options(self._setup, node)
-                rows = asked(self._setup, options, ("CLUSTER", "SLOTS"))
+                rows = self._ask(self._setup, options, ("CLUSTER", "SLOTS"))
             except (NotSent, SocketLost) as error:
                 reasons.append(str(error))
                 continue

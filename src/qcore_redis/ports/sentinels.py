@@ -8,7 +8,7 @@ from typing import Any
 from qcore.backend import Setup
 from qcore_redis.faults import NotSent, Refused, SocketLost, is_wrong_node
 from qcore_redis.nodes import Node, OneNode
-from qcore_redis.ports.asking import asked
+from qcore_redis.ports.asking import Ask, asked
 from qcore_redis.ports.settings import connection_options, transport_options
 
 __all__ = ["Sentinels"]
@@ -21,10 +21,14 @@ class Sentinels(OneNode):
         setup: What the URL said.
         sentinels: Where they listen.
         name: By which name they know the primary.
+        ask: Asks a sentinel, or the server that it names.
     """
 
-    def __init__(self, setup: Setup, sentinels: Sequence[Node], name: str) -> None:
+    def __init__(
+        self, setup: Setup, sentinels: Sequence[Node], name: str, ask: Ask = asked
+    ) -> None:
         super().__init__()
+        self._ask = ask
         self._setup = setup
         self._sentinels = list(sentinels)
         self._name = name
@@ -39,7 +43,7 @@ class Sentinels(OneNode):
         unknown = 0
         for sentinel in list(self._sentinels):
             try:
-                address = self._ask(sentinel)
+                address = self._named_by(sentinel)
                 if address is None:
                     unknown += 1
                     continue
@@ -55,19 +59,19 @@ class Sentinels(OneNode):
             raise Refused(f"no sentinel knows a primary by the name {self._name!r}")
         raise NotSent(f"no sentinel names a primary {self._name!r}: {'; '.join(reasons)}")
 
-    def _ask(self, sentinel: Node) -> Any:
+    def _named_by(self, sentinel: Node) -> Any:
         params = self._setup.params
         options = transport_options(self._setup, sentinel) | {
             "username": params["sentinel_user"] or None,
             "password": params["sentinel_password"] or None,
             "protocol": 2,
         }
-        return asked(self._setup, options, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name))
+        return self._ask(self._setup, options, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name))
 
     def _is_primary(self, node: Node) -> bool:
         """Whether it says so itself: a sentinel may be behind."""
         try:
-            role = asked(self._setup, connection_options(self._setup, node), ("ROLE",))
+            role = self._ask(self._setup, connection_options(self._setup, node), ("ROLE",))
         except Refused as error:
             if "NOPERM" in str(error):
                 return True

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 from redis.crc import key_slot
 
+from qcore.backend import Setup
 from qcore.clock import SystemClock
 from qcore.consume.opening import opening
 from qcore_redis.faults import NotSent, Refused, SocketLost
@@ -20,9 +24,16 @@ KEY = "qc:{default/a}:list:meta"
 
 
 def cluster() -> Cluster:
-    """A locator that has asked nobody."""
+    """A locator that was told of one node with every slot."""
     url = "redis+list+cluster://10.0.0.1:7000"
-    return Cluster(opening(url, (), SystemClock()).setup(), [ASKED])
+
+    def ask(setup: Setup, options: Mapping[str, Any], words: Sequence[Any]) -> Any:
+        del setup, options, words
+        return [[0, 16383, [b"", 7000, b"id"]]]
+
+    found = Cluster(opening(url, (), SystemClock()).setup(), [ASKED], ask)
+    found.locate()
+    return found
 
 
 def test_a_slot_is_found_in_its_range() -> None:
@@ -65,7 +76,6 @@ def test_a_move_is_remembered_and_a_migration_is_not() -> None:
     """Who only sends on what it lacks still has the slot."""
     nodes = cluster()
     slot = key_slot(KEY.encode())
-    nodes._map, nodes._stale = slot_map([[0, 16383, [b"", 7000, b""]]], ASKED), False  # noqa: SLF001
 
     assert nodes.redirected(ASKED, Refused(f"ASK {slot} 10.0.0.3:7002")) is not None
     assert nodes.node(KEY) == ASKED
@@ -88,7 +98,6 @@ def test_what_went_wrong_decides_whether_to_ask_again(
 ) -> None:
     """Each lost node may have been replaced; an ordinary refusal says nothing about nodes."""
     nodes = cluster()
-    nodes._map, nodes._stale = slot_map([[0, 16383, [b"", 7000, b""]]], ASKED), False  # noqa: SLF001
     assert isinstance(error, NotSent | SocketLost | Refused)
 
     nodes.doubt(ASKED, error)
