@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 WORKERS ?= auto
+MINUTES ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,6 +47,14 @@ crash: setup ## Kill consumers, producers and servers at every step
 .PHONY: conformance
 conformance: setup ## Hold every adapter to the contract
 	$(BIN)/pytest --numprocesses $(WORKERS) conformance/tests/suite $(ARGS)
+
+.PHONY: torture
+torture: setup ## Break workers, replies and servers under load: MINUTES=10 for longer
+	@for design in list streams; do \
+	  folder=$$(mktemp -d) && echo "redis+$$design" && \
+	  $(BIN)/qcore torture "redis+$$design+embedded://$$folder" --minutes $(MINUTES) $(ARGS); \
+	  code=$$?; rm -rf "$$folder"; [ $$code = 0 ] || exit $$code; \
+	done
 
 .PHONY: test-oldest
 test-oldest: setup ## Run the tests with the oldest versions that the dependencies allow
