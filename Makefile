@@ -1,7 +1,8 @@
 # Needs make and Python 3.11 or newer; whatever else is needed is installed into .venv.
 
 PYTHON ?= python3
-WORKERS ?= auto
+# Most tests wait most of the time.
+WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 MINUTES ?= 1
 
 VENV := .venv
@@ -45,7 +46,7 @@ crash: setup ## Kill consumers, producers and servers at every step
 	$(BIN)/pytest --numprocesses $(WORKERS) tests/crash $(ARGS)
 
 .PHONY: conformance
-conformance: setup ## Hold every adapter to the contract
+conformance: setup ## Hold every adapter to the contract, as far as a healthy machine lasts
 	$(BIN)/pytest --numprocesses $(WORKERS) conformance/tests/suite $(ARGS)
 
 .PHONY: torture

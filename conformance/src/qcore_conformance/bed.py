@@ -132,6 +132,10 @@ class Bed:
         """A large count, made smaller or larger by the one knob of the run."""
         return max(least, round(count * self._scale))
 
+    def shots(self, count: int) -> int:
+        """So many tries of a race, but enough for it to go both ways in the smallest of runs."""
+        return self.many(count, least=100)
+
     def claims(self, *names: str) -> bool:
         """Whether the running adapter claims all of these."""
         return all(name in self.capabilities for name in names)

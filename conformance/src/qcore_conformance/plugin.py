@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import os
 import uuid
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,10 +26,12 @@ from .harness import Harness
 from .harnesses import harness_for
 from .notes import FIGURES, RESULT, Notes
 from .outcomes import NotApplicable, NotRun, Outcome, Refuses, Unknown
+from .runs import Run
 
-__all__ = ["HARNESS_ATTRIBUTE"]
+__all__ = ["HARNESS_ATTRIBUTE", "RUN_ATTRIBUTE"]
 
 HARNESS_ATTRIBUTE = "__qcore_harness__"
+RUN_ATTRIBUTE = "__qcore_run__"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,8 +39,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("qcore", "conformance of a qcore adapter")
     group.addoption("--qcore-url", help="test the adapter that this URL names")
     group.addoption("--qcore-harness", help="test with this harness: module:Class")
-    group.addoption("--qcore-tier", type=int, default=1, help="go up to this tier, 0 to 4")
-    group.addoption("--qcore-scale", type=float, default=1.0, help="multiply all large counts")
+    group.addoption("--qcore-tier", type=int, help="go up to this tier, 0 to 4; by default 1")
+    group.addoption("--qcore-scale", type=float, help="multiply all large counts")
+    group.addoption(
+        "--qcore-alternate",
+        type=int,
+        metavar="TIER",
+        help="from this tier on, run each test in one colour only, which its name decides",
+    )
     group.addoption("--qcore-notes", help="write the outcomes into this file, as JSON")
 
 
@@ -58,6 +67,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("colour", colours, ids=str)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out one colour of the tests that are to run in one only."""
+    left_out = [item for item in items if not _is_played(config, item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _is_played(config: pytest.Config, item: pytest.Item) -> bool:
+    ids = _ids(item)
+    if not ids or item.get_closest_marker("qcore_colour"):
+        return True
+    tier = min(min(contract()[one].tiers) for one in ids)
+    return _run(config, item).plays(tier, f"{item.path.stem}::{item.name}")
+
+
+def _run(config: pytest.Config, item: pytest.Item) -> Run:
+    """How much of the suite the options want, and the module that a test stands in."""
+    names = ("tier", "alternate", "scale")
+    asked = Run(**{name: config.getoption(f"--qcore-{name}") for name in names})
+    own: Run | None = getattr(_module(item), RUN_ATTRIBUTE, None)
+    return asked.or_else(own or Run()).or_else(Run(tier=1, scale=1.0))
+
+
+def _module(item: pytest.Item) -> object:
+    module = item.getparent(pytest.Module)
+    return None if module is None else module.obj
+
+
 def _ids(item: pytest.Item | pytest.Function) -> list[str]:
     return [one for mark in item.iter_markers("qcore_invariant") for one in mark.args]
 
@@ -66,15 +104,15 @@ class _Session:
     """The harnesses of this process, each brought up once, and what their adapters claim."""
 
     def __init__(self) -> None:
-        self._up: dict[object, tuple[Harness, qcore.Capabilities]] = {}
+        self._up: dict[Callable[[], Harness], tuple[Harness, qcore.Capabilities]] = {}
 
-    def get(self, key: object, make: Any) -> tuple[Harness, qcore.Capabilities]:
-        if key not in self._up:
-            harness: Harness = make()
+    def get(self, make: Callable[[], Harness]) -> tuple[Harness, qcore.Capabilities]:
+        if make not in self._up:
+            harness = make()
             harness.start()
             with qcore.connect(harness.url(f"probe-{uuid.uuid4().hex[:8]}")) as connection:
-                self._up[key] = (harness, connection.capabilities)
-        return self._up[key]
+                self._up[make] = (harness, connection.capabilities)
+        return self._up[make]
 
     def close(self) -> None:
         for harness, _ in self._up.values():
@@ -90,35 +128,49 @@ def qcore_session() -> Iterable[_Session]:
 
 
 @pytest.fixture
-def bed(request: pytest.FixtureRequest, qcore_session: _Session, colour: Colour) -> Iterable[Bed]:
+def qcore_harness(request: pytest.FixtureRequest) -> Callable[[], Harness]:
+    """What makes the harness of a test; a module that tests several adapters has its own."""
+    own: Callable[[], Harness] | None = getattr(_module(request.node), HARNESS_ATTRIBUTE, None)
+    if own is not None:
+        return own
+    if named := request.config.getoption("--qcore-harness"):
+        return _by_name(str(named))
+    if url := request.config.getoption("--qcore-url") or os.environ.get("QCORE_URL"):
+        return _by_url(str(url))
+    raise NotRun("give --qcore-url or --qcore-harness to say what to test")
+
+
+@cache
+def _by_name(name: str) -> Callable[[], Harness]:
+    place, _, attribute = name.partition(":")
+    found: Callable[[], Harness] = getattr(importlib.import_module(place), attribute)
+    return found
+
+
+@cache
+def _by_url(url: str) -> Callable[[], Harness]:
+    return partial(harness_for, url)
+
+
+@pytest.fixture
+def bed(
+    request: pytest.FixtureRequest,
+    qcore_session: _Session,
+    qcore_harness: Callable[[], Harness],
+    colour: Colour,
+) -> Iterable[Bed]:
     """The test bed of one test; refuses tests that do not concern the adapter."""
-    config = request.config
-    harness, capabilities = _harness(request, qcore_session)
-    tier = int(cast("int", config.getoption("--qcore-tier")))
+    harness, capabilities = qcore_session.get(qcore_harness)
+    run = _run(request.config, request.node)
+    tier, scale = cast("int", run.tier), cast("float", run.scale)
     _admit(request.node, capabilities, tier)
     namespace = f"t{uuid.uuid4().hex[:12]}"
-    scale = float(cast("float", config.getoption("--qcore-scale")))
     made = Bed(harness, colour, namespace, capabilities, tier=tier, scale=scale)
     request.node.user_properties.append((FIGURES, made.figures))
     try:
         yield made
     finally:
         made.close()
-
-
-def _harness(
-    request: pytest.FixtureRequest, session: _Session
-) -> tuple[Harness, qcore.Capabilities]:
-    module: Any = request.node.getparent(pytest.Module).obj
-    own = getattr(module, HARNESS_ATTRIBUTE, None)
-    if own is not None:
-        return session.get(own, own)
-    if named := request.config.getoption("--qcore-harness"):
-        place, _, name = str(named).partition(":")
-        return session.get(named, getattr(importlib.import_module(place), name))
-    if url := request.config.getoption("--qcore-url") or os.environ.get("QCORE_URL"):
-        return session.get(url, lambda: harness_for(str(url)))
-    raise NotRun("give --qcore-url or --qcore-harness to say what to test")
 
 
 def _admit(item: pytest.Item, capabilities: qcore.Capabilities, tier: int) -> None:

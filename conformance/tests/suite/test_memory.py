@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qcore_conformance.harnesses import MemoryHarness
-from qcore_conformance.suite import suite
+from conformance.tests.suite.matrix import within_a_process
 
-globals().update(suite(lambda: MemoryHarness("memory://conformance")))
+globals().update(within_a_process())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from conformance.tests.suite.private import PrivateSqlite
-from qcore_conformance.suite import suite
+from conformance.tests.suite.matrix import on_a_file
 
-globals().update(suite(PrivateSqlite))
+globals().update(on_a_file())

@@ -86,7 +86,7 @@ def test_a_job_that_arrives_while_its_taker_is_closed_does_not_get_stuck(bed: Be
     """It is delivered, or ready for the next one: in time, and without a lost attempt."""
     race = Race("close")
 
-    for number in range(bed.many(150)):
+    for number in range(bed.shots(150)):
         connection = bed.connect()
         taker, queue = connection.queue(f"q{number}"), bed.queue(f"q{number}")
         blocked = bed.start(partial(taker.reserve, timeout=None))
@@ -123,7 +123,7 @@ def test_a_job_that_arrives_while_its_taker_is_cancelled_does_not_get_stuck(bed:
     async def scenario() -> None:
         async with qcore.connect_async(bed.url) as one, qcore.connect_async(bed.url) as other:
             taker, queue = one.queue("q"), other.queue("q")
-            for _ in range(bed.many(400)):
+            for _ in range(bed.shots(400)):
                 arriving = asyncio.create_task(_enqueued_soon(queue))
                 taking, _ = await cancelled_after(taker.reserve(timeout=None), 0.002 + race.delay)
                 sent = await arriving

@@ -1,0 +1,84 @@
+"""What of the suite runs with every change, on two cores and within minutes.
+
+The newest server gets everything that a healthy machine can do, the oldest what needs a client and
+workers; the others get a few invariants of each kind, to see that the adapter runs there at all.
+Blocking and asyncio code meet below the seam, so what takes long is tried in one of them. Counts
+are a tenth of the contract's. ``make conformance-full`` leaves nothing out.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcore_conformance.binaries import Binary, available_servers, newest, oldest
+from qcore_conformance.harness import Harness
+from qcore_conformance.harnesses import MemoryHarness, ServedRedis
+from qcore_conformance.runs import Run
+from qcore_conformance.suite import suite
+from qcore_sqlite.harness import SqliteHarness
+
+__all__ = ["on_a_file", "on_other_servers", "on_the_newest", "on_the_oldest", "within_a_process"]
+
+_SCALE = 0.1
+_SMOKE = frozenset(
+    {
+        "Q-ACK-02", "Q-BLOCK-01", "Q-CAP-01", "Q-CORE-01", "Q-CORE-04", "Q-DEDUP-01", "Q-DELAY-01",
+        "Q-DLQ-01", "Q-LEASE-02", "Q-LEASE-05", "Q-PRIO-01", "Q-PUB-01", "Q-PUB-03", "Q-REC-01",
+        "Q-REC-06", "Q-REC-15", "Q-RETRY-01",
+    }
+)  # fmt: skip
+
+
+class _FileHarness(SqliteHarness):
+    """The SQLite adapter on a file that goes with the tests."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="qcore-"))
+        super().__init__(f"sqlite://{self._folder}/jobs.db")
+
+    def stop(self) -> None:
+        """Remove the file."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@cache  # one server for all tests of a process, not one for each
+def _served(design: str, binary: Binary) -> Callable[[], Harness]:
+    return lambda: ServedRedis(design, binary)
+
+
+def on_the_newest(design: str) -> Mapping[str, Any]:
+    """Tiers 0 to 3; what breaks servers and lines in one colour for each test."""
+    return suite(_served(design, newest()), Run(tier=3, alternate=2, scale=_SCALE))
+
+
+def on_the_oldest(design: str) -> Mapping[str, Any]:
+    """Tiers 0 and 1, in one colour for each test."""
+    return suite(_served(design, oldest()), Run(tier=1, alternate=0, scale=_SCALE))
+
+
+def on_other_servers(design: str) -> Mapping[str, Any]:
+    """A few invariants of each kind, in one colour, on each server between the two."""
+
+    @pytest.fixture(params=available_servers()[1:-1], ids=lambda binary: binary.name)
+    def qcore_harness(request: pytest.FixtureRequest) -> Callable[[], Harness]:
+        return _served(design, request.param)
+
+    tests = suite(None, Run(tier=3, alternate=0, scale=_SCALE), only=_SMOKE)
+    return {**tests, "qcore_harness": qcore_harness}
+
+
+def within_a_process() -> Mapping[str, Any]:
+    """The reference, in both colours."""
+    return suite(lambda: MemoryHarness("memory://conformance"), Run(tier=1, scale=_SCALE))
+
+
+def on_a_file() -> Mapping[str, Any]:
+    """The example of somebody else's adapter, in one colour for each test."""
+    return suite(_FileHarness, Run(tier=1, alternate=0, scale=_SCALE))

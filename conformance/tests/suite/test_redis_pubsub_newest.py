@@ -1,0 +1,7 @@
+"""``redis+pubsub`` on the newest server, held to the contract."""
+
+from __future__ import annotations
+
+from conformance.tests.suite.matrix import on_the_newest
+
+globals().update(on_the_newest("pubsub"))
