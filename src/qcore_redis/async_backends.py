@@ -8,6 +8,8 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
+import attrs
+
 from qcore.backend import (
     Enqueue,
     Enqueued,
@@ -24,8 +26,9 @@ from qcore.sansio import Program, arun
 from qcore.states import State
 from qcore_redis.backends import ENDED_WITHIN, FULL_POLL, PROBED, Used
 from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
+from qcore_redis.plain import storing
 from qcore_redis.ports.aio import AsyncPort
-from qcore_redis.probe import judged, probing, weakest
+from qcore_redis.probe import judged, probing, scripting, weakest
 from qcore_redis.programs import StoredPrograms, Words
 
 __all__ = ["AsyncStoredBackend"]
@@ -43,7 +46,8 @@ class AsyncStoredBackend:
     def __init__(self, programs: StoredPrograms, port: AsyncPort, best: Capabilities) -> None:
         self._programs = programs
         self._port = port
-        self._best = best
+        self._best = self._found = best
+        self._may_script = True
         self._used = Used()
         self._closed = False
         self._sleeps: set[asyncio.Task[None]] = set()
@@ -54,9 +58,13 @@ class AsyncStoredBackend:
 
     async def open(self) -> Capabilities:
         """Probe the server."""
-        found = [await arun(probing(*PROBED), node) for node in await self._port.nodes()]
+        nodes = await self._port.nodes()
+        found = [await arun(probing(*PROBED), node) for node in nodes]
+        self._may_script = all([await arun(scripting(), node) for node in nodes])
         self._programs.has_blmove = all(facts.has("blmove") for facts in found)
-        return weakest([judged(self._best, facts) for facts in found])
+        known = [attrs.evolve(facts, may_script=self._may_script) for facts in found]
+        self._found = weakest([judged(self._best, facts) for facts in known])
+        return self._found
 
     def interrupt(self) -> None:
         """End every wait."""
@@ -82,11 +90,15 @@ class AsyncStoredBackend:
         self, queue: str, jobs: Sequence[Enqueue], flush: Flush
     ) -> Sequence[Enqueued]:
         """Store jobs."""
+        if not self._may_script:
+            await self._port.transact(storing(self._programs.keys(queue), jobs))
+            return [Enqueued(job.id) for job in jobs]
         self._used.note(queue, flush)
         return await self._run(self._programs.enqueue(queue, jobs, flush))
 
     async def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
         """Take jobs."""
+        self._found.need("lease")
         self._used.note(queue, flush)
         if owed := self._owed.pop(queue, None):
             owed.cancel()
@@ -94,6 +106,7 @@ class AsyncStoredBackend:
 
     async def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
         """Do each step."""
+        self._found.need("lease")
         self._used.note(queue, flush)
         return await self._run(self._programs.settle(queue, steps, flush))
 

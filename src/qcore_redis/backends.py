@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import attrs
+
 from qcore.backend import (
     Enqueue,
     Enqueued,
@@ -24,8 +26,9 @@ from qcore.capabilities import Capabilities
 from qcore.sansio import Program, run
 from qcore.states import State
 from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
+from qcore_redis.plain import storing
 from qcore_redis.ports.sync import SyncPort
-from qcore_redis.probe import judged, probing, weakest
+from qcore_redis.probe import judged, probing, scripting, weakest
 from qcore_redis.programs import StoredPrograms, Words
 
 __all__ = ["ENDED_WITHIN", "FULL_POLL", "PROBED", "StoredBackend", "Used"]
@@ -95,7 +98,8 @@ class StoredBackend:
     def __init__(self, programs: StoredPrograms, port: SyncPort, best: Capabilities) -> None:
         self._programs = programs
         self._port = port
-        self._best = best
+        self._best = self._found = best
+        self._may_script = True
         self._used = Used()
         self._waits = Waits()
         self._closed = threading.Event()
@@ -105,9 +109,13 @@ class StoredBackend:
 
     def open(self) -> Capabilities:
         """Probe the server."""
-        found = [run(probing(*PROBED), node) for node in self._port.nodes()]
+        nodes = self._port.nodes()
+        found = [run(probing(*PROBED), node) for node in nodes]
+        self._may_script = all(run(scripting(), node) for node in nodes)
         self._programs.has_blmove = all(facts.has("blmove") for facts in found)
-        return weakest([judged(self._best, facts) for facts in found])
+        known = [attrs.evolve(facts, may_script=self._may_script) for facts in found]
+        self._found = weakest([judged(self._best, facts) for facts in known])
+        return self._found
 
     def interrupt(self) -> None:
         """End every wait."""
@@ -127,16 +135,21 @@ class StoredBackend:
 
     def enqueue(self, queue: str, jobs: Sequence[Enqueue], flush: Flush) -> Sequence[Enqueued]:
         """Store jobs."""
+        if not self._may_script:
+            self._port.transact(storing(self._programs.keys(queue), jobs))
+            return [Enqueued(job.id) for job in jobs]
         self._used.note(queue, flush)
         return self._run(self._programs.enqueue(queue, jobs, flush))
 
     def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
         """Take jobs."""
+        self._found.need("lease")
         self._used.note(queue, flush)
         return self._run(self._programs.take(queue, request, flush))
 
     def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
         """Do each step."""
+        self._found.need("lease")
         self._used.note(queue, flush)
         return self._run(self._programs.settle(queue, steps, flush))
 

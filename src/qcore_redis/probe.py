@@ -14,9 +14,9 @@ import attrs
 from qcore.capabilities import Capabilities
 from qcore.sansio import Program
 from qcore_redis.faults import Refused
-from qcore_redis.promises import FAILOVER
+from qcore_redis.promises import FAILOVER, without_scripts
 
-__all__ = ["Facts", "judged", "probing", "shown", "weakest"]
+__all__ = ["Facts", "judged", "probing", "scripting", "shown", "weakest"]
 
 Words = tuple[Any, ...]
 
@@ -31,11 +31,13 @@ class Facts:
         info: The fields of INFO; empty if this user may not ask.
         settings: Those of CONFIG GET; empty if this user may not ask.
         commands: Which of the asked commands it has; ``None`` if this user may not ask.
+        may_script: Whether this user may run scripts.
     """
 
     info: Mapping[str, str]
     settings: Mapping[str, str]
     commands: frozenset[str] | None
+    may_script: bool = True
 
     def has(self, command: str) -> bool:
         """Whether the server has a command, as far as it can be known."""
@@ -59,6 +61,15 @@ def probing(*commands: str) -> Program[Words, Facts]:
     return Facts(info, settings, has)
 
 
+def scripting() -> Program[Words, bool]:
+    """Ask whether this user may run scripts, by one that no server knows."""
+    try:
+        yield ("EVALSHA", "0" * 40, 0)
+    except Refused as error:
+        return not any(code in str(error) for code in ("NOPERM", "unknown command"))
+    return True
+
+
 def _allowed(words: Words) -> Program[Words, Any]:
     """The reply, or ``None`` if the server refuses this user or does not know the command."""
     try:
@@ -75,6 +86,8 @@ def _fields(text: bytes) -> dict[str, str]:
 def judged(best: Capabilities, facts: Facts) -> Capabilities:
     """The promises that hold on this server."""
     found = attrs.evolve(best, facts=shown(facts))
+    if not facts.may_script:
+        found = without_scripts(found)
     if best.value("durability") not in (None, "none"):
         found = found.lowered("durability", *_durability(facts))
     policy = facts.settings.get("maxmemory-policy") or facts.info.get("maxmemory_policy", "")

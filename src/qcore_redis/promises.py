@@ -7,7 +7,7 @@ import attrs
 from qcore.backend import Setup
 from qcore.capabilities import Capabilities, Claim, Limits
 
-__all__ = ["FAILOVER", "LIST", "PUBSUB", "STREAMS", "reached"]
+__all__ = ["FAILOVER", "LIST", "PUBSUB", "STREAMS", "reached", "without_scripts"]
 
 _NO_LISTENERS = {
     "receivers": "a queue that stores does not know who listens",
@@ -76,4 +76,17 @@ def reached(best: Capabilities, setup: Setup) -> Capabilities:
         return attrs.evolve(best, claims={**best.claims, "scope": Claim("host")})
     if setup.topology == "sentinel" and best.value("durability") != "none":
         return best.lowered("durability", "none", FAILOVER)
+    return best
+
+
+_NO_SCRIPTS = "this user may not run scripts (EVAL, EVALSHA), and can enqueue plain jobs alone"
+
+
+def without_scripts(best: Capabilities) -> Capabilities:
+    """What is left to a user who may not run scripts: storing jobs that are ready at once."""
+    # A transaction cannot know whether a sleeper on another list must be rung for.
+    kept = {"priority"} if best.adapter == STREAMS.adapter else set[str]()
+    for name in _LEASED:
+        if name in best and name not in kept:
+            best = best.lowered(name, value=False, why=_NO_SCRIPTS)
     return best

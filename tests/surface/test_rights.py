@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import qcore
 from qcore_conformance.servers import Binary, Server, available_servers
+from qcore_conformance.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/limit-rights.md"
 LINES = {
@@ -37,12 +40,18 @@ def adapter(request: pytest.FixtureRequest, server: Server) -> str:
     return str(request.param)
 
 
-def connected(
-    server: Server, adapter: str, user: str = "", namespace: str = "shop"
-) -> qcore.Connection:
-    """A connection of a user of the page, or of one who may do everything."""
+def url_of(server: Server, adapter: str, user: str = "", **params: str) -> str:
+    """The server, for a user of the page or for one who may do everything."""
     who = f"{user}:change-me@" if user else ""
-    return qcore.connect(f"{adapter}+unix://{who}{server.unix.path}?namespace={namespace}")
+    query = "&".join(f"{name}={value}" for name, value in {"namespace": "shop", **params}.items())
+    return f"{adapter}+unix://{who}{server.unix.path}?{query}"
+
+
+def connected(
+    server: Server, adapter: str, user: str = "", namespace: str = "shop", **params: str
+) -> qcore.Connection:
+    """A connection of such a user."""
+    return qcore.connect(url_of(server, adapter, user, namespace=namespace, **params))
 
 
 def enqueue_all_sorts(queue: qcore.Queue) -> None:
@@ -127,6 +136,121 @@ def test_an_inspector_looks_and_changes_nothing(server: Server, adapter: str) ->
             queue.purge("ready")
 
 
+def test_a_producer_without_scripts_enqueues_plain_jobs(server: Server, adapter: str) -> None:
+    """They cannot be told from others, and a sleeping consumer wakes for them."""
+    with connected(server, adapter, "plain-producer") as connection:
+        assert connection.queue("plain").enqueue(b"a", headers={"k": "v"}).created
+        connection.queue("plain").enqueue_many([b"b", b"c"])
+    assert set(denied(server)) <= {f"{b'plain-producer'!r}: {b'evalsha'!r}"}
+
+    with connected(server, adapter) as connection:
+        connection.queue("full").enqueue(b"a", headers={"k": "v"})
+        connection.queue("full").enqueue_many([b"b", b"c"])
+        assert shape(server, adapter, "plain") == shape(server, adapter, "full")
+        plain = connection.queue("plain")
+        found = plain.reserve_many(5, timeout=5.0)
+        assert [hand.job.body for hand in found] == [b"a", b"b", b"c"]
+        assert found[0].job.headers == {"k": "v"}
+        assert all(plain.ack_many(found))
+        assert (plain.stats().enqueued, plain.stats().acked) == (3, 3)
+        with (
+            ThreadPoolExecutor(1) as pool,
+            connected(server, adapter, "plain-producer") as producer,
+        ):
+            come = pool.submit(plain.reserve, 10.0)
+            wait_until(lambda: sleepers(server) > 0, within=5.0, what="asleep")
+            given = producer.queue("plain").enqueue(b"wake up")
+            delivery = come.result()
+            assert delivery is not None
+            assert delivery.job.id == given
+            delivery.ack()
+
+
+def test_a_producer_without_scripts_does_so_in_asyncio(server: Server, adapter: str) -> None:
+    """The same by tasks."""
+
+    async def enqueue() -> None:
+        url = url_of(server, adapter, "plain-producer")
+        async with await qcore.connect_async(url) as connection:
+            await connection.queue("mail").enqueue_many([b"a", b"b"])
+            with pytest.raises(qcore.UnsupportedCapability, match="scripts"):
+                await connection.queue("mail").reserve(timeout=0)
+
+    asyncio.run(enqueue())
+    with connected(server, adapter) as connection:
+        assert connection.queue("mail").stats().ready == 2
+
+
+def test_what_needs_scripts_is_refused_before_it_is_sent(server: Server, adapter: str) -> None:
+    """With the reason, and with nothing stored; streams know levels without them."""
+    with connected(server, adapter, "plain-producer") as connection:
+        queue = connection.queue("mail")
+        refused: list[Callable[[], object]] = [
+            lambda: queue.enqueue(b"x", delay=1.0),
+            lambda: queue.enqueue(b"x", id="x"),
+            lambda: queue.enqueue(b"x", dedup="x"),
+            lambda: queue.reserve(timeout=0),
+            lambda: queue.peek("ready"),
+            lambda: queue.purge("ready"),
+            queue.stats,
+            queue.redrive,
+        ]
+        if adapter == "redis+list":
+            refused.append(lambda: queue.enqueue(b"x", priority=1))
+        for call in refused:
+            with pytest.raises(qcore.UnsupportedCapability, match="may not run scripts"):
+                call()
+        assert server.cli("DBSIZE") == 0
+        if adapter == "redis+streams":
+            queue.enqueue(b"x", priority=4)
+            assert server.cli("XLEN", "qc:{shop/mail}:stream:new:4") == 1
+
+
+def test_a_full_server_refuses_a_plain_job_whole(server: Server, adapter: str) -> None:
+    """Nothing of it is stored, and the producer is told that nothing was done."""
+    server.cli("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with (
+            connected(server, adapter, "plain-producer", patience="50ms") as connection,
+            pytest.raises(qcore.Unavailable, match="OOM"),
+        ):
+            connection.queue("mail").enqueue(b"x")
+    finally:
+        server.cli("CONFIG", "SET", "maxmemory", "0")
+    assert server.cli("DBSIZE") == 0
+
+
+def shape(server: Server, adapter: str, queue: str) -> dict[str, object]:
+    """What a queue of three jobs looks like in the server, without ids and times."""
+    design = "list" if adapter == "redis+list" else "stream"
+    base = f"qc:{{shop/{queue}}}:{design}:"
+    found = server.cli("KEYS", f"{base}*")
+    assert isinstance(found, list)
+    names = {bytes(name).decode() for name in found if isinstance(name, bytes)}
+    types: dict[str, object] = {
+        name.removeprefix(base): server.cli("TYPE", name) for name in names if ":flush:" not in name
+    }
+    types["counters"] = server.cli("HGETALL", f"{base}meta")
+    if design == "list":
+        elements = server.cli("LRANGE", f"{base}ready:0", 0, -1)
+        assert isinstance(elements, list)
+        types["elements"] = [
+            bytes(one).partition(b"|")[2] for one in elements if isinstance(one, bytes)
+        ]
+        types["bodies"] = server.cli("HLEN", f"{base}jobs")
+    else:
+        types["bell"] = server.cli("ZRANGE", f"{base}bell", 0, -1, "WITHSCORES")
+        types["entries"] = server.cli("XLEN", f"{base}new:0")
+    return types
+
+
+def sleepers(server: Server) -> int:
+    """How many connections sleep on the server."""
+    text = server.cli("INFO", "clients")
+    assert isinstance(text, bytes)
+    return int(text.partition(b"blocked_clients:")[2].split()[0])
+
+
 @pytest.mark.parametrize("user", sorted(LINES))
 def test_no_user_reaches_another_namespace(server: Server, user: str) -> None:
     """A namespace is a wall for the users of a server, not only for names."""
@@ -134,5 +258,5 @@ def test_no_user_reaches_another_namespace(server: Server, user: str) -> None:
         queue = connection.queue("mail")
         with pytest.raises(qcore.Rejected):
             queue.enqueue(b"x")
-        with pytest.raises(qcore.Rejected):
+        with pytest.raises((qcore.Rejected, qcore.UnsupportedCapability)):
             queue.stats()
