@@ -116,8 +116,23 @@ def test_a_user_of_few_rights_works_with_fewer_promises(
 
 
 def test_a_user_without_scripts_is_told_so(own_stage: Stage) -> None:
-    """Q-ERR-01: refused for good, with the server's own words; nothing is stored."""
+    """Q-CAP-02: what needs them is refused before it is sent; a plain job is stored."""
     own_stage.server.cli("ACL", "SETUSER", "worker", "on", ">secret", "~*", "+@all", "-@scripting")
+    url = own_stage.url().replace("+unix://", "+unix://worker:secret@")
+    line = own_stage.connect(url).queue()
+    with pytest.raises(UnsupportedCapability, match="scripts"):
+        line.enqueue(b"", delay=1.0)
+    with pytest.raises(UnsupportedCapability, match="scripts"):
+        line.reserve(timeout=0)
+    assert own_stage.stored() == {}
+    line.enqueue(b"plain")
+    assert held(own_stage.connect().queue().reserve(timeout=0)).job.body == b"plain"
+
+
+def test_a_user_who_may_write_nothing_is_told_so(own_stage: Stage) -> None:
+    """Q-ERR-01: refused for good, with the server's own words; nothing is stored."""
+    rights = ["+@all", "-@scripting", "-@write"]
+    own_stage.server.cli("ACL", "SETUSER", "worker", "on", ">secret", "~*", *rights)
     url = own_stage.url().replace("+unix://", "+unix://worker:secret@")
     with pytest.raises(Rejected, match=r"(?i)permission"):
         own_stage.connect(url).queue().enqueue(b"")
