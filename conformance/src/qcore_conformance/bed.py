@@ -23,7 +23,7 @@ from .addresses import Address
 from .colours import Colour, LoopThread, connected
 from .harness import Harness
 from .measuring import percentile
-from .outcomes import NotApplicable, NotRun
+from .outcomes import NotApplicable, NotRun, Unknown
 from .processes import ScriptProcess
 from .proxy import CountingProxy
 from .servers import Server
@@ -207,12 +207,16 @@ class Bed:
 
         Raises:
             NotRun: If the harness has none, or the run does not go to tier 2.
+            Unknown: If it did not start, which says nothing about the adapter.
         """
         self.need_tier(2)
-        server = self.harness.server(settings)
-        if server is None:
-            raise NotRun("the harness has no server that may be stopped and killed")
-        return self._exits.enter_context(server)
+        try:
+            server = self.harness.server(settings)
+            if server is not None:
+                return self._exits.enter_context(server)
+        except Exception as error:
+            raise Unknown(f"a server did not start: {error}") from error
+        raise NotRun("the harness has no server that may be stopped and killed")
 
     def url_at(self, address: Address, *, patience: float | None = None) -> str:
         """This test's namespace, reached through a proxy or a server of one's own.

@@ -1,7 +1,8 @@
 """The verbs that this distribution adds to the command line.
 
 ``qcore conformance URL`` runs the suite against a URL in a process of its own, prints the verdict
-and, if asked, leaves the whole report. It ends with 0 if the adapter conforms, with 1 if not.
+and, if asked, leaves the whole report. It ends with 0 if the adapter conforms, with 1 if not,
+with 3 if it conforms but for what its harness waives.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,16 @@ import click
 
 import qcore
 
+from .contract import contract
 from .harnesses import harness_for
 from .notes import read_notes, suite_facts
 from .publishing import as_json, as_markdown, verdict
 from .tally import Tally, tallied
+from .waivers import read_waivers
 
 __all__ = ["conformance"]
+
+_WITH_WAIVERS = 3
 
 
 @click.command()
@@ -33,6 +39,7 @@ __all__ = ["conformance"]
 @click.option("--workers", type=int, default=0, help="Processes; 0 for this one.")
 @click.option("--report", type=click.Path(path_type=Path), help="Leave the report here.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON, for programs.")
+@click.option("--contract", "version", default="", help="Only what this version promised.")
 @click.option("-k", "expression", default="", help="Only tests whose name matches.")
 def conformance(  # noqa: PLR0917  (click passes them by name)
     url: str,
@@ -41,22 +48,28 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
     workers: int,
     report: Path | None,
     as_data: bool,  # noqa: FBT001  (a flag of the command line)
+    version: str,
     expression: str,
 ) -> None:
     """Check the adapter that URL names against the contract."""
+    try:
+        contract(version)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--contract") from None
     with tempfile.TemporaryDirectory(prefix="qcore-") as folder:
         place = report or Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         options = [f"--qcore-tier={tier}", f"--qcore-scale={scale}"]
         options += ["-n", str(workers)] if workers else []
         options += ["-k", expression] if expression else []
+        options += [f"--qcore-contract={version}"] if version else []
         _run_suite(url, place, options)
-        tally = _tally(url, tier, place / "outcomes.json")
+        tally = _tally(url, tier, place / "outcomes.json", version)
         (place / "conformance.json").write_text(json.dumps(as_json(tally), indent=1))
         (place / "conformance.md").write_text(as_markdown(tally))
     click.echo(json.dumps(as_json(tally)) if as_data else as_markdown(tally))
     click.echo(verdict(tally), err=True)
-    sys.exit(0 if tally.conforms else 1)
+    sys.exit(0 if tally.conforms else _WITH_WAIVERS if tally.but_for_waivers else 1)
 
 
 def _run_suite(url: str, place: Path, options: list[str]) -> None:
@@ -74,8 +87,9 @@ def _run_suite(url: str, place: Path, options: list[str]) -> None:
         )
 
 
-def _tally(url: str, tier: int, notes: Path) -> Tally:
+def _tally(url: str, tier: int, notes: Path, version: str) -> Tally:
     harness = harness_for(url)
+    waivers = read_waivers(harness.waivers, datetime.now(UTC).date())
     harness.start()
     try:
         with qcore.connect(harness.url("facts")) as connection:
@@ -88,4 +102,4 @@ def _tally(url: str, tier: int, notes: Path) -> Tally:
         "server": dict(capabilities.facts),
         "tier": f"0-{tier} of 4",
     }
-    return tallied(read_notes(notes), capabilities, header)
+    return tallied(read_notes(notes), capabilities, header, waivers=waivers, version=version)

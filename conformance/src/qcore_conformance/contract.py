@@ -18,11 +18,13 @@ import attrs
 from qcore import Capabilities
 from qcore.capabilities import KNOWN
 
-__all__ = ["VERSION", "Invariant", "Scope", "contract", "scope_of", "text"]
+__all__ = ["VERSION", "Invariant", "Scope", "contract", "parsed", "scope_of", "text"]
 
 _LINE = re.compile(
-    r"^- \*\*(?P<id>Q-[A-Z]+-\d+)\*\* `(?P<scope>[^`]+)` `(?P<tier>[^`]+)` (?P<text>.+)$"
+    r"^- \*\*(?P<id>Q-[A-Z]+-\d+)\*\* `(?P<scope>[^`]+)` `(?P<tier>[^`]+)` "
+    r"(?:`since (?P<since>\d+\.\d+)` )?(?P<text>(?!`since ).+)$"
 )
+_FIRST = "1.0"
 _HEADING = re.compile(r"^## (?P<title>.+)$")
 _TIER = re.compile(r"T(\d)")
 _DELIVERY: Mapping[str, str] = {"A": "at_least_once", "M": "at_most_once"}
@@ -47,6 +49,7 @@ class Invariant:
         stochastic: Whether it depends on chance and needs a least number of hits.
         text: What it says.
         section: The heading that it stands under.
+        since: The version of the contract that promised it first.
     """
 
     id: str
@@ -55,6 +58,7 @@ class Invariant:
     stochastic: bool
     text: str
     section: str
+    since: str = _FIRST
 
     @property
     def capability(self) -> str:
@@ -71,24 +75,66 @@ def text() -> str:
 
 
 @cache
-def contract() -> Mapping[str, Invariant]:
-    """Every invariant by its id, in the order of the text."""
+def contract(version: str = "") -> Mapping[str, Invariant]:
+    """Every invariant by its id, in the order of the text.
+
+    Args:
+        version: Only what that version of the contract promised; the newest if empty.
+
+    Raises:
+        ValueError: If no version of that name was ever written.
+    """
+    whole = parsed(text())
+    wanted = _number(version or VERSION)
+    known = {_number(one.since) for one in whole.values()} | {_number(VERSION), _number(_FIRST)}
+    if wanted not in known:
+        names = ", ".join(".".join(map(str, one)) for one in sorted(known))
+        raise ValueError(f"there is no contract {version!r}; there is {names}")
+    return {name: one for name, one in whole.items() if _number(one.since) <= wanted}
+
+
+def parsed(written: str) -> dict[str, Invariant]:
+    """Read the text of a contract.
+
+    Raises:
+        ValueError: If a line is no invariant but looks like one, if two have the same id, or if
+            one is promised since a version that is still to come.
+    """
+    newest = _number(written.splitlines()[0].rpartition(" ")[2])
     found: dict[str, Invariant] = {}
     section = ""
-    for line in text().splitlines():
+    for line in written.splitlines():
         if heading := _HEADING.match(line):
             section = heading["title"]
-        elif row := _LINE.match(line):
-            tier = row["tier"]
-            found[row["id"]] = Invariant(
-                id=row["id"],
-                scope=tuple(row["scope"].split()),
-                tiers=tuple(int(number) for number in _TIER.findall(tier)),
-                stochastic=tier.endswith(" S"),
-                text=row["text"],
-                section=section,
-            )
+        elif line.startswith("- **"):
+            one = _invariant(line, section)
+            if one.id in found or _number(one.since) > newest:
+                raise ValueError(f"{one.id} stands there twice, or is of a version to come")
+            found[one.id] = one
     return found
+
+
+def _invariant(line: str, section: str) -> Invariant:
+    row = _LINE.match(line)
+    if row is None:
+        raise ValueError(f"this is no line of a contract: {line}")
+    tier = row["tier"]
+    return Invariant(
+        id=row["id"],
+        scope=tuple(row["scope"].split()),
+        tiers=tuple(int(number) for number in _TIER.findall(tier)),
+        stochastic=tier.endswith(" S"),
+        text=row["text"],
+        section=section,
+        since=row["since"] or _FIRST,
+    )
+
+
+def _number(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    if not (major.isdecimal() and minor.isdecimal()):
+        raise ValueError(f"a version of the contract looks like {VERSION}, not {version!r}")
+    return int(major), int(minor)
 
 
 def _version() -> str:

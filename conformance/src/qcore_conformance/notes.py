@@ -17,12 +17,11 @@ from typing import Any
 
 import pytest
 
-from .outcomes import Outcome
+from .outcomes import RESULT, Outcome
 from .tally import TestOutcome
 
-__all__ = ["FIGURES", "RESULT", "Notes", "read_notes", "suite_facts"]
+__all__ = ["FIGURES", "Notes", "read_notes", "suite_facts"]
 
-RESULT = "qcore-result"
 FIGURES = "qcore-figures"
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-__all__ = ["NotApplicable", "NotRun", "Outcome", "Refuses", "Unknown", "worst"]
+__all__ = ["RESULT", "NotApplicable", "NotRun", "Outcome", "Refuses", "Unknown", "worst"]
+
+RESULT = "qcore-result"
+"""The property of a test's report that carries its outcome."""
 
 
 class Outcome(StrEnum):
@@ -16,6 +19,7 @@ class Outcome(StrEnum):
 
     FAIL = "fail"
     UNKNOWN = "unknown"
+    WAIVED = "waived"
     PASS = "pass"  # noqa: S105  (not a password)
     REFUSES = "refuses"
     NOT_APPLICABLE = "not applicable"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import os
 import uuid
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,14 +25,17 @@ from .colours import Colour
 from .contract import Scope, contract, scope_of
 from .harness import Harness
 from .harnesses import harness_for
-from .notes import FIGURES, RESULT, Notes
-from .outcomes import NotApplicable, NotRun, Outcome, Refuses, Unknown
+from .notes import FIGURES, Notes
+from .outcomes import RESULT, NotApplicable, NotRun, Outcome, Refuses, Unknown
 from .runs import Run
+from .waivers import Waiver, Watch, read_waivers
 
 __all__ = ["HARNESS_ATTRIBUTE", "RUN_ATTRIBUTE"]
 
 HARNESS_ATTRIBUTE = "__qcore_harness__"
 RUN_ATTRIBUTE = "__qcore_run__"
+_WAIVERS = pytest.StashKey[Mapping[str, Waiver]]()
+_NO_WAIVERS: Mapping[str, Waiver] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="TIER",
         help="from this tier on, run each test in one colour only, which its name decides",
     )
+    group.addoption("--qcore-contract", default="", help="only what this version promised: 1.0")
+    group.addoption("--qcore-id", action="append", help="only tests of this invariant; repeatable")
     group.addoption("--qcore-notes", help="write the outcomes into this file, as JSON")
 
 
@@ -54,7 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks, and collect outcomes where they come together."""
     config.addinivalue_line("markers", "qcore_invariant(*ids): the invariants that a test checks")
     config.addinivalue_line("markers", "qcore_colour(colour, reason): runs in one colour only")
-    if (notes := config.getoption("--qcore-notes")) and not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(Watch(), "qcore-waivers")
+    if notes := config.getoption("--qcore-notes"):
         config.pluginmanager.register(Notes(Path(str(notes))), "qcore-notes")
 
 
@@ -68,7 +77,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out one colour of the tests that are to run in one only."""
+    """Leave out what nobody asked for, and one colour of the tests that are to run in one only."""
     left_out = [item for item in items if not _is_played(config, item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -77,6 +86,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_played(config: pytest.Config, item: pytest.Item) -> bool:
     ids = _ids(item)
+    wanted = cast("list[str] | None", config.getoption("--qcore-id"))
+    if wanted and not set(wanted) & set(ids):
+        return False
     if not ids or item.get_closest_marker("qcore_colour"):
         return True
     tier = min(min(contract()[one].tiers) for one in ids)
@@ -98,6 +110,12 @@ def _module(item: pytest.Item) -> object:
 
 def _ids(item: pytest.Item | pytest.Function) -> list[str]:
     return [one for mark in item.iter_markers("qcore_invariant") for one in mark.args]
+
+
+def _promised(item: pytest.Item) -> list[str]:
+    """The invariants of a test that the version of the contract has."""
+    version = str(item.config.getoption("--qcore-contract"))
+    return [one for one in _ids(item) if one in contract(version)]
 
 
 class _Session:
@@ -163,6 +181,7 @@ def bed(
     harness, capabilities = qcore_session.get(qcore_harness)
     run = _run(request.config, request.node)
     tier, scale = cast("int", run.tier), cast("float", run.scale)
+    request.node.stash[_WAIVERS] = read_waivers(harness.waivers, datetime.now(UTC).date())
     _admit(request.node, capabilities, tier)
     namespace = f"t{uuid.uuid4().hex[:12]}"
     made = Bed(harness, colour, namespace, capabilities, tier=tier, scale=scale)
@@ -175,7 +194,9 @@ def bed(
 
 def _admit(item: pytest.Item, capabilities: qcore.Capabilities, tier: int) -> None:
     """Let a test go on only if one of its invariants concerns the adapter and can be tested."""
-    found = [contract()[one] for one in _ids(item)]
+    found = [contract()[one] for one in _promised(item)]
+    if not found:
+        raise NotRun(f"contract {item.config.getoption('--qcore-contract')} does not promise it")
     scopes = {one.id: scope_of(one, capabilities) for one in found}
     if not any(scope is Scope.APPLIES for scope in scopes.values()):
         if Scope.FUTURE in scopes.values():
@@ -205,12 +226,25 @@ def pytest_runtest_makereport(
     report = cast("pytest.TestReport", made.get_result())
     error = None if call.excinfo is None else call.excinfo.value
     outcome = _outcome(call.when, error)
-    if outcome in _RAISED.values():
+    waivers: Mapping[str, Waiver] = item.stash.get(_WAIVERS, _NO_WAIVERS)
+    ids = _promised(item) or ids
+    if outcome is Outcome.FAIL and all(one in waivers and not waivers[one].expired for one in ids):
+        report.outcome = "skipped"
+        report.wasxfail = f"reason: {waivers[ids[0]]}"
+    elif outcome in _RAISED.values():
         report.outcome = "skipped"
         path, line, _ = item.location
         report.longrepr = (path, line or 0, f"{outcome}: {error}")
     report.user_properties.append(
-        (RESULT, {"ids": ids, "outcome": str(outcome), "why": str(error or "")})
+        (
+            RESULT,
+            {
+                "ids": ids,
+                "outcome": str(outcome),
+                "why": str(error or ""),
+                "waived": {one: waivers[one].as_text() for one in ids if one in waivers},
+            },
+        )
     )
 
 

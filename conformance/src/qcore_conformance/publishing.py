@@ -56,7 +56,8 @@ def as_markdown(tally: Tally) -> str:
 def verdict(tally: Tally) -> str:
     """The verdict in one line."""
     counts = ", ".join(f"{number} {outcome}" for outcome, number in tally.counts.items())
-    word = "CONFORMS" if tally.conforms else "DOES NOT CONFORM"
+    waived = "CONFORMS WITH WAIVERS" if tally.but_for_waivers else "DOES NOT CONFORM"
+    word = "CONFORMS" if tally.conforms else waived
     return f"{word}: {tally.header['adapter']}, contract {tally.header['contract']} ({counts})"
 
 
@@ -95,8 +96,18 @@ def _figures(tally: Tally) -> Iterator[str]:
         yield ""
 
 
+_TOLD = (
+    Outcome.FAIL,
+    Outcome.UNKNOWN,
+    Outcome.WAIVED,
+    Outcome.NOT_APPLICABLE,
+    Outcome.NOT_RUN,
+)
+"""Those of which each invariant is told."""
+
+
 def _rest(tally: Tally) -> Iterator[str]:
-    for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
+    for outcome in _TOLD:
         found = [one for one in tally.findings if one.outcome is outcome]
         if found:
             yield f"## {str(outcome).capitalize()}"

@@ -16,6 +16,7 @@ from qcore import Capabilities
 from .bed import Figure
 from .contract import VERSION, Invariant, contract
 from .outcomes import Outcome, worst
+from .waivers import Waiver, waived
 
 __all__ = ["Finding", "Row", "Tally", "TestOutcome", "tallied"]
 
@@ -50,10 +51,13 @@ class Finding:
     invariant: Invariant
     outcome: Outcome
     tests: Sequence[TestOutcome]
+    waiver: str = ""
 
     @property
     def why(self) -> str:
         """The first reason that somebody gave for this outcome."""
+        if self.waiver:
+            return self.waiver
         reasons = (one.why for one in self.tests if one.outcome is self.outcome and one.why)
         return next(reasons, "" if self.tests else "no test of this version checks it")
 
@@ -85,7 +89,12 @@ class Tally:
 
     @property
     def conforms(self) -> bool:
-        """Whether nothing failed, nothing is in doubt, and something passed."""
+        """Whether nothing failed, nothing is waived or in doubt, and something passed."""
+        return self.but_for_waivers and Outcome.WAIVED not in self.counts
+
+    @property
+    def but_for_waivers(self) -> bool:
+        """Whether nothing failed but what is waived."""
         outcomes = {one.outcome for one in self.findings}
         return not outcomes & set(_BAD) and Outcome.PASS in outcomes
 
@@ -102,20 +111,38 @@ class Tally:
 
 
 def tallied(
-    outcomes: Iterable[TestOutcome], capabilities: Capabilities, header: Mapping[str, Any]
+    outcomes: Iterable[TestOutcome],
+    capabilities: Capabilities,
+    header: Mapping[str, Any],
+    *,
+    waivers: Mapping[str, Waiver] | None = None,
+    version: str = "",
 ) -> Tally:
-    """Add up the outcomes of a run."""
-    by_id: dict[str, list[TestOutcome]] = {one: [] for one in contract()}
+    """Add up the outcomes of a run.
+
+    Args:
+        outcomes: How its tests ended.
+        capabilities: What the adapter claims.
+        header: What was tested.
+        waivers: What may be broken, by invariant.
+        version: The version of the contract; the newest if empty.
+    """
+    by_id: dict[str, list[TestOutcome]] = {one: [] for one in contract(version)}
     for outcome in outcomes:
         for one in outcome.ids:
             by_id.setdefault(one, []).append(outcome)
     findings = [
-        Finding(invariant, worst(test.outcome for test in by_id[name]), by_id[name])
-        for name, invariant in contract().items()
+        _finding(invariant, by_id[name], (waivers or {}).get(name))
+        for name, invariant in contract(version).items()
     ]
     names = dict.fromkeys(one.invariant.capability for one in findings)
     rows = [_row(name, findings, capabilities) for name in names]
-    return Tally({"contract": VERSION, **header}, findings, rows)
+    return Tally({"contract": version or VERSION, **header}, findings, rows)
+
+
+def _finding(invariant: Invariant, tests: Sequence[TestOutcome], waiver: Waiver | None) -> Finding:
+    outcome, why = waived(waiver, [test.outcome for test in tests])
+    return Finding(invariant, outcome, tests, why)
 
 
 def _row(name: str, findings: Sequence[Finding], capabilities: Capabilities) -> Row:
