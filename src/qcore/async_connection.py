@@ -143,7 +143,7 @@ class AsyncConnection:
         session.check_open()
         session.capabilities.need("stats")
         inside = cast("AsyncInspection", session.backend)
-        return list(await session.insist("list the queues", inside.queues, repeatable=True))
+        return list(await session.insist("list the queues", inside.queues, looking=True))
 
     async def health(self) -> dict[str, Any]:
         """Facts about the broker now, such as ``latency`` in seconds.
@@ -152,7 +152,7 @@ class AsyncConnection:
             Unavailable: If it cannot be reached.
         """
         session = self._home.session
-        return dict(await session.call("check the broker", session.backend.health))
+        return dict(await session.look("check the broker", session.backend.health))
 
     def native(self, kind: type[N]) -> N | None:
         """The underlying client if it is a ``kind``: for what qcore does not offer."""

@@ -99,7 +99,7 @@ class Connection:
         session.check_open()
         session.capabilities.need("stats")
         inside = cast("Inspection", session.backend)
-        return list(session.insist("list the queues", inside.queues, repeatable=True))
+        return list(session.insist("list the queues", inside.queues, looking=True))
 
     def health(self) -> dict[str, Any]:
         """Facts about the broker now, such as ``latency`` in seconds.
@@ -108,7 +108,7 @@ class Connection:
             Unavailable: If it cannot be reached.
         """
         session = self._home.session
-        return dict(session.call("check the broker", session.backend.health))
+        return dict(session.look("check the broker", session.backend.health))
 
     def native(self, kind: type[N]) -> N | None:
         """The underlying client if it is a ``kind``: for what qcore does not offer."""

@@ -178,8 +178,16 @@ class Worker(Generic[P]):
         return self
 
     def go(self) -> None:
-        """Let it go on."""
-        self._talk.send("go")
+        """Let it go on.
+
+        Raises:
+            WorkerFailed: It has ended.
+        """
+        try:
+            self._talk.send("go")
+        except OSError as error:
+            self._listen()
+            raise WorkerFailed(f"ended before its go: {self._said}") from error
 
     def kill(self) -> None:
         """End it with SIGKILL, and wait until it is gone."""

@@ -81,7 +81,10 @@ def test_a_strangers_server_is_never_broken(stranger: Server, tmp_path: Path, de
 
 
 def faults() -> list[str]:
-    """The names of the tests that cannot do without a server or a line of their own."""
+    """The names of the tests that cannot do without a server or a line of their own.
+
+    Those that hold the suite itself to its word break nothing but the suite.
+    """
     found: list[str] = []
     for name in breaking_modules():
         tests = vars(importlib.import_module(name)).items()
@@ -89,6 +92,7 @@ def faults() -> list[str]:
             test
             for test, function in tests
             if test.startswith("test_")
-            and any(word in inspect.getsource(function) for word in BEHIND)
+            and '"Q-META-' not in (source := inspect.getsource(function))
+            and any(word in source for word in BEHIND)
         ]
     return found

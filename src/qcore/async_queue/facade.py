@@ -115,7 +115,7 @@ class AsyncQueue:
         if session.capabilities.value("settlement") == "automatic":
             backend = cast("AsyncSubscriptions", session.backend)
             listen = partial(backend.subscribe, self.name)
-            await session.insist("subscribe", listen, repeatable=True)
+            await session.insist("subscribe", listen, looking=True)
 
     @property
     def gaps(self) -> int:
@@ -293,4 +293,4 @@ class AsyncQueue:
         session.check_open()
         session.capabilities.need(name)
         inside = partial(look, cast("AsyncInspection", session.backend))
-        return await session.insist(f"{name} jobs", inside, repeatable=name in ("stats", "peek"))
+        return await session.insist(f"{name} jobs", inside, looking=name in ("stats", "peek"))

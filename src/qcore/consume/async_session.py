@@ -80,7 +80,7 @@ class AsyncSession:
             Unavailable: If it cannot be reached now.
             Rejected: If it refuses this user.
         """
-        found = await self.call("open the connection", self.backend.open)
+        found = await self.look("open the connection", self.backend.open)
         self._log = Logger(adapter=found.adapter)
         terms = Terms(
             patience=self.patience,
@@ -218,7 +218,7 @@ class AsyncSession:
     async def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
         with self._waiting():
             check(stopped)
-            await self.call("wait for jobs", self.backend.wait, [queue], seconds)
+            await self.look("wait for jobs", self.backend.wait, [queue], seconds)
 
     @contextmanager
     def _waiting(self) -> Generator[None]:
@@ -240,36 +240,37 @@ class AsyncSession:
             _ = self._errand(self._release(queue, step.fit))
             raise
 
-    async def insist(
-        self, doing: str, function: Callable[[], Awaitable[T]], *, repeatable: bool
-    ) -> T:
+    async def insist(self, doing: str, function: Callable[[], Awaitable[T]], *, looking: bool) -> T:
         """Call the backend, within patience again while it is away.
 
         Args:
             doing: What is done, for messages.
             function: Calls it.
-            repeatable: Whether to call again although it may have been done.
+            looking: Whether it changes nothing, so that a lost reply is no reason not to.
 
         Raises:
-            QcoreError: As ``call``.
-        """
-        self.check_open()
-        again = partial(self.call, doing, function)
-        return await self._flushes.insist(again, repeatable=repeatable)
-
-    async def call(
-        self, doing: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Call the backend once, with its errors mapped.
-
-        Raises:
-            Closed: If the session is closed.
             QcoreError: What the backend's error means.
         """
         self.check_open()
+        again = partial(self._call, doing, function, looking=looking)
+        return await self._flushes.insist(again)
+
+    async def look(
+        self, doing: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call the backend once for what changes nothing, with its errors mapped.
+
+        Raises:
+            Closed: If the session is closed.
+            QcoreError: What the backend's error means; never ``Indeterminate``.
+        """
+        return await self._call(doing, partial(function, *args, **kwargs), looking=True)
+
+    async def _call(self, doing: str, function: Callable[[], Awaitable[T]], *, looking: bool) -> T:
+        self.check_open()
         try:
-            with explaining(self.backend.classify, doing):
-                return await function(*args, **kwargs)
+            with explaining(self.backend.classify, doing, looking=looking):
+                return await function()
         except Exception:
             self.check_open()
             raise

@@ -33,11 +33,19 @@ class explaining:  # noqa: N801  (used as a statement: ``with explaining(…):``
     Args:
         classify: The adapter's judgement.
         doing: What could not be done, for the message.
+        looking: Whether nothing is changed; a lost reply then leaves nothing in doubt.
     """
 
-    def __init__(self, classify: Callable[[BaseException], Fault | None], doing: str) -> None:
+    def __init__(
+        self,
+        classify: Callable[[BaseException], Fault | None],
+        doing: str,
+        *,
+        looking: bool = False,
+    ) -> None:
         self._classify = classify
         self._doing = doing
+        self._looking = looking
 
     def __enter__(self) -> None:
         """Begin."""
@@ -49,6 +57,8 @@ class explaining:  # noqa: N801  (used as a statement: ``with explaining(…):``
         if not isinstance(error, Exception) or isinstance(error, QcoreError):
             return
         fault = self._classify(error)
+        if self._looking and fault is Fault.INDETERMINATE:
+            fault = Fault.UNAVAILABLE
         if fault is not None:
             meant, advice = _KINDS[fault]
             said = str(error) or type(error).__name__

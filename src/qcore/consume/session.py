@@ -106,7 +106,7 @@ class Session:
             Unavailable: If it cannot be reached now.
             Rejected: If it refuses this user.
         """
-        found = self.call("open the connection", self.backend.open)
+        found = self.look("open the connection", self.backend.open)
         self._log = Logger(adapter=found.adapter)
         terms = Terms(
             patience=self.patience,
@@ -240,7 +240,7 @@ class Session:
     def _wait(self, queue: str, seconds: float, stopped: Callable[[], bool]) -> None:
         with self._waiting():
             check(stopped)
-            self.call("wait for jobs", self.backend.wait, [queue], seconds)
+            self.look("wait for jobs", self.backend.wait, [queue], seconds)
 
     @contextmanager
     def _waiting(self) -> Generator[None]:
@@ -264,32 +264,35 @@ class Session:
             self.give_back(queue, step.fit)
             raise
 
-    def insist(self, doing: str, function: Callable[[], T], *, repeatable: bool) -> T:
+    def insist(self, doing: str, function: Callable[[], T], *, looking: bool) -> T:
         """Call the backend, within patience again while it is away.
 
         Args:
             doing: What is done, for messages.
             function: Calls it.
-            repeatable: Whether to call again although it may have been done.
+            looking: Whether it changes nothing, so that a lost reply is no reason not to.
 
         Raises:
-            QcoreError: As ``call``.
-        """
-        self.check_open()
-        again = partial(self.call, doing, function)
-        return self._flushes.insist(again, repeatable=repeatable)
-
-    def call(self, doing: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the backend once, with its errors mapped.
-
-        Raises:
-            Closed: If the session is closed.
             QcoreError: What the backend's error means.
         """
         self.check_open()
+        again = partial(self._call, doing, function, looking=looking)
+        return self._flushes.insist(again)
+
+    def look(self, doing: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the backend once for what changes nothing, with its errors mapped.
+
+        Raises:
+            Closed: If the session is closed.
+            QcoreError: What the backend's error means; never ``Indeterminate``.
+        """
+        return self._call(doing, partial(function, *args, **kwargs), looking=True)
+
+    def _call(self, doing: str, function: Callable[[], T], *, looking: bool) -> T:
+        self.check_open()
         try:
-            with explaining(self.backend.classify, doing):
-                return function(*args, **kwargs)
+            with explaining(self.backend.classify, doing, looking=looking):
+                return function()
         except Exception:
             self.check_open()
             raise

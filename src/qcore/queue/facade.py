@@ -115,7 +115,7 @@ class Queue:
         if session.capabilities.value("settlement") == "automatic":
             backend = cast("Subscriptions", session.backend)
             listen = partial(backend.subscribe, self.name)
-            session.insist("subscribe", listen, repeatable=True)
+            session.insist("subscribe", listen, looking=True)
 
     @property
     def gaps(self) -> int:
@@ -285,4 +285,4 @@ class Queue:
         session.check_open()
         session.capabilities.need(name)
         inside = partial(look, cast("Inspection", session.backend))
-        return session.insist(f"{name} jobs", inside, repeatable=name in ("stats", "peek"))
+        return session.insist(f"{name} jobs", inside, looking=name in ("stats", "peek"))

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Self
 
 import attrs
@@ -39,6 +40,7 @@ _START_WITHIN = _CUT_WITHIN = 60.0
 _EMPTY_WITHIN = 120.0
 _STOP_WITHIN = 60.0
 _FROZEN_LEASES = 1.4
+_HOLDS_WITHIN = 1.0
 
 
 @attrs.frozen
@@ -54,6 +56,14 @@ class Crew:
     role: Role
     colour: Colour
     proxied: bool
+
+
+def _consumes(post: Crew) -> bool:
+    return post.role is not crowd.produce
+
+
+def _anybody(_: Crew) -> bool:
+    return True
 
 
 def crew_of(workers: int) -> Mapping[str, Crew]:
@@ -95,6 +105,7 @@ class Arena:
         self._breakable = breakable
         self._chance = random.Random(f"{orders.seed}/breaker")
         self._workers: dict[str, Worker[Orders]] = {}
+        self._kills = 0
         self._frozen: dict[str, threading.Timer] = {}
         self._turn = threading.RLock()
         self._breaker = History(orders.folder, "breaker")
@@ -167,7 +178,12 @@ class Arena:
                     self._break_server(fault, Server.stop)
 
     def _kill_worker(self) -> None:
-        name = self._victim()
+        """Kill anybody, but at every other time a consumer, and that while it holds a job."""
+        self._kills += 1
+        name = self._victim(_consumes if self._kills % 2 else _anybody)
+        if _consumes(self._crew[name]):
+            with suppress(TimeoutError):
+                wait_until(partial(self._caught, name), within=_HOLDS_WITHIN, what=f"{name} holds")
         with self._breaker.fault(FaultKind.KILL_WORKER, name) as fault:
             self._workers[name].close()
             fault.ok()
@@ -175,7 +191,7 @@ class Arena:
 
     def _pause_worker(self) -> None:
         """Freeze a consumer for longer than its lease."""
-        name = self._victim(lambda post: post.role is not crowd.produce)
+        name = self._victim(_consumes)
         call = self._breaker.fault(FaultKind.PAUSE_WORKER, name)
         call.__enter__()
         self._workers[name].pause()
@@ -191,8 +207,8 @@ class Arena:
         self._frozen[name] = timer
         timer.start()
 
-    def _victim(self, fits: Callable[[Crew], bool] = lambda _: True) -> str:
-        """A worker that is not frozen; a consumer preferably while it holds a job.
+    def _victim(self, fits: Callable[[Crew], bool]) -> str:
+        """A worker that is not frozen.
 
         Raises:
             WorkerFailed: If it has ended by itself.
@@ -203,15 +219,17 @@ class Arena:
         name = self._chance.choice(names)
         if not self._workers[name].running:
             self._workers[name].heard("stopped", within=0)
-        if self._crew[name].role is not crowd.produce:
-            with suppress(TimeoutError):
-                wait_until(lambda: self._holds(name), within=0.5, what=f"{name} holds a job")
         return name
 
-    def _holds(self, name: str) -> bool:
-        """Whether the last that a worker wrote down is a job that it got."""
+    def _caught(self, name: str) -> bool:
+        """Stop a worker, and let it go on unless the last that it wrote down is a job it got."""
+        worker = self._workers[name]
+        worker.pause()
         last = last_event(self._orders.folder, name)
-        return last is not None and (last.kind, last.verb) == (Kind.OK, Verb.RESERVE)
+        if last is not None and (last.kind, last.verb) == (Kind.OK, Verb.RESERVE):
+            return True
+        worker.resume()
+        return False
 
     def _cut(self) -> None:
         """Lose the next reply of a change of the queue, and the connection with it."""

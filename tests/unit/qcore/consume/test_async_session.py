@@ -361,7 +361,9 @@ async def test_everything_after_closing_is_refused() -> None:
             queue.consume()
 
 
-@pytest.mark.parametrize(("error", "kind"), [(Away(), Unavailable), (Refused(), Rejected)])
+@pytest.mark.parametrize(
+    ("error", "kind"), [(Away(), Unavailable), (Lost(), Unavailable), (Refused(), Rejected)]
+)
 async def test_a_connection_that_cannot_be_opened_can_be_tried_again(
     error: Exception, kind: type[QcoreError]
 ) -> None:

@@ -42,6 +42,15 @@ def test_every_fault_has_its_error(fault: Fault) -> None:
     assert seen.value.__cause__ is cause
 
 
+def test_a_lost_reply_leaves_nothing_in_doubt_where_nothing_was_changed() -> None:
+    """Whoever only looked may look again."""
+    with (
+        pytest.raises(Unavailable, match="nothing was done"),
+        explaining(lambda _: Fault.INDETERMINATE, "list the queues", looking=True),
+    ):
+        raise ClientError("connection reset")
+
+
 def test_an_error_without_a_message_is_named() -> None:
     """Some libraries say nothing."""
     with pytest.raises(Unavailable, match=r"could not enqueue jobs: ClientError \("):

@@ -180,6 +180,13 @@ def test_looking_is_tried_again_also_when_in_doubt(scene: Scene) -> None:
     assert scene.queue.stats().enqueued == 0
 
 
+def test_a_lost_reply_of_opening_leaves_nothing_in_doubt(scene: Scene) -> None:
+    """Nothing was changed, so whoever tries again needs to know of one error only."""
+    scene.script.before["open"].append(Lost())
+    with pytest.raises(Unavailable, match="open the connection"):
+        scene.adapter.connect()
+
+
 def test_purging_is_tried_again_only_when_nothing_was_done(scene: Scene) -> None:
     """The count of a second purge would be a lie."""
     scene.queue.enqueue(b"a")
