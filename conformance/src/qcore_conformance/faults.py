@@ -36,9 +36,12 @@ class Faults:
     Attributes:
         weaknesses: By name, the ways of setting up a server that keeps less; ``forgetful`` is
             the one that loses all when it ends.
+        power: The settings of a server that keeps all over a loss of power; ``None`` if it has
+            none.
     """
 
     weaknesses: Mapping[str, Weakness] = {}
+    power: Mapping[str, str] | None = None
 
     def forget_scripts(self, server: Server) -> None:
         """Make it forget the programs that clients taught it."""
@@ -64,6 +67,16 @@ class Faults:
         """Let it refuse writes because it could not save."""
         del server
         raise NotRun("the harness cannot make the disk of a server fail")
+
+    def demoted(self, server: Server) -> AbstractContextManager[None]:
+        """Let it take no writes for a while, as one that another has taken over from."""
+        del server
+        raise NotRun("the harness cannot demote a server")
+
+    def loading(self, server: Server) -> AbstractContextManager[None]:
+        """Kill it, and let it start so slowly that clients meet it while it still loads."""
+        del server
+        raise NotRun("the harness cannot make a server start slowly")
 
     def parts(self, server: Server, namespace: str, queue: str) -> Sequence[str]:
         """What is stored of a queue, by name."""

@@ -13,6 +13,7 @@ with the end of its log; one that does not answer ``cli`` in time raises ``Timeo
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -35,7 +36,7 @@ __all__ = ["Binary", "Server", "ServerFailed", "Setting", "available_servers", "
 Setting: TypeAlias = str | int | Sequence[str | int]
 """The value of a directive; a sequence for one of several words, such as ``("900", "1")``."""
 
-_START = 10.0
+_START = 30.0
 _STOP = 20.0
 _PORT_TRIES = 5
 
@@ -54,6 +55,9 @@ class Server:
         tls: Whether to listen with TLS on that port instead of plainly, and with which files.
         password: What clients have to present; ``cli`` does so by itself.
         sentinel: Whether it watches other servers instead of storing anything.
+
+    Attributes:
+        environment: What stands in its environment besides our own, from its next start on.
     """
 
     def __init__(
@@ -68,8 +72,10 @@ class Server:
     ) -> None:
         self.binary = newest() if binary is None else binary
         self.settings: dict[str, Setting] = dict(settings or {})
+        self.environment: dict[str, str] = {}
         self.tls = tls
         self.folder = Path(tempfile.mkdtemp(prefix="qcore-"))
+        self.data.mkdir()
         self.unix = Unix(self.folder / "s")
         self._password = password
         self._mode = ["--sentinel"] if sentinel else []
@@ -131,6 +137,11 @@ class Server:
             process.wait(scaled(_STOP))
         except subprocess.TimeoutExpired:
             raise ServerFailed(f"{self.binary.name} ignores SIGTERM\n{self._tail()}") from None
+
+    @property
+    def data(self) -> Path:
+        """The folder where it keeps what it stores."""
+        return self.folder / "data"
 
     def kill(self) -> None:
         """End it with SIGKILL, and wait until it is gone."""
@@ -201,7 +212,8 @@ class Server:
         """Start it and wait until it answers; False if its port was taken meanwhile."""
         before = len(self.log)
         self.unix.path.unlink(missing_ok=True)
-        self._process = children.spawn([self.binary.path, self._configure(), *self._mode])
+        words: list[str | Path] = [self.binary.path, self._configure(), *self._mode]
+        self._process = children.spawn(words, env={**os.environ, **self.environment})
         wait_until(self._up_or_gone, within=_START, what=f"{self.binary.name} answers")
         if self._process.poll() is None:
             return True
@@ -236,7 +248,7 @@ class Server:
             "port": 0 if self.tls else self._port,
             "unixsocket": str(self.unix.path),
             "unixsocketperm": 700,
-            "dir": str(self.folder),
+            "dir": str(self.data),
             "logfile": str(self.folder / "log"),
             "daemonize": "no",
             "save": "",

@@ -1,7 +1,8 @@
 """What of the suite runs with every change, on two cores and within minutes.
 
-The newest server gets everything that a healthy machine can do, the oldest what needs a client and
-workers; the others get a few invariants of each kind, to see that the adapter runs there at all.
+The newest server gets everything, wrong clocks and losses of power included, the oldest what
+needs a client and workers; the others get a few invariants of each kind, to see that the adapter
+runs there at all.
 Blocking and asyncio code meet below the seam, so what takes long is tried in one of them. Counts
 are a tenth of the contract's. ``make conformance-full`` leaves nothing out.
 """
@@ -54,8 +55,8 @@ def _served(design: str, binary: Binary) -> Callable[[], Harness]:
 
 
 def on_the_newest(design: str) -> Mapping[str, Any]:
-    """Tiers 0 to 3; what breaks servers and lines in one colour for each test."""
-    return suite(_served(design, newest()), Run(tier=3, alternate=2, scale=_SCALE))
+    """All tiers; what breaks servers and lines in one colour for each test."""
+    return suite(_served(design, newest()), Run(tier=4, alternate=2, scale=_SCALE))
 
 
 def on_the_oldest(design: str) -> Mapping[str, Any]:
