@@ -58,7 +58,7 @@ async def cancelled_at_arrival(
         await asyncio.sleep(random.uniform(0, late))
         waiting.cancel()
         try:
-            hand = await waiting
+            hand: qcore.AsyncDelivery | None = await waiting
             delivered, late = delivered + 1, late / 1.3
         except asyncio.CancelledError:
             hand = await theirs.reserve(timeout=SOON)

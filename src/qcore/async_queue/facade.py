@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 from qcore.async_queue.consumer import AsyncConsumer
 from qcore.async_queue.delivery import AsyncDelivery
@@ -124,6 +124,14 @@ class AsyncQueue:
             return 0
         return cast("AsyncSubscriptions", self.session.backend).gaps(self.name)
 
+    @overload
+    async def reserve(self, timeout: None = None, lease: float | None = None) -> AsyncDelivery: ...
+
+    @overload
+    async def reserve(
+        self, timeout: float | None = None, lease: float | None = None
+    ) -> AsyncDelivery | None: ...
+
     async def reserve(
         self, timeout: float | None = None, lease: float | None = None
     ) -> AsyncDelivery | None:
@@ -134,7 +142,7 @@ class AsyncQueue:
             lease: Seconds that it stays hidden from others; by default the connection's.
 
         Returns:
-            The delivery, or ``None`` when nothing came.
+            The delivery, or ``None`` when nothing came in time.
 
         Raises:
             UnsupportedCapability: If a lease is given and the adapter has none; nothing was sent.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 from qcore.backend import Inspection, QueueStats, Settle, Subscriptions, TakeRequest, Verb
 from qcore.consume.delivery import intake
@@ -124,6 +124,14 @@ class Queue:
             return 0
         return cast("Subscriptions", self.session.backend).gaps(self.name)
 
+    @overload
+    def reserve(self, timeout: None = None, lease: float | None = None) -> Delivery: ...
+
+    @overload
+    def reserve(
+        self, timeout: float | None = None, lease: float | None = None
+    ) -> Delivery | None: ...
+
     def reserve(self, timeout: float | None = None, lease: float | None = None) -> Delivery | None:
         """Take one job.
 
@@ -132,7 +140,7 @@ class Queue:
             lease: Seconds that it stays hidden from others; by default the connection's.
 
         Returns:
-            The delivery, or ``None`` when nothing came.
+            The delivery, or ``None`` when nothing came in time.
 
         Raises:
             UnsupportedCapability: If a lease is given and the adapter has none; nothing was sent.

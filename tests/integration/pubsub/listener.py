@@ -24,7 +24,7 @@ def listen() -> None:
         queue.subscribe()
         say("listening")
         delivery = queue.reserve()
-        say("holding", delivery.job.body.decode() if delivery else "nothing")
+        say("holding", delivery.job.body.decode())
         signal.pause()
 
 
@@ -35,7 +35,7 @@ async def listen_async() -> None:
         await queue.subscribe()
         say("listening")
         delivery = await queue.reserve()
-        say("holding", delivery.job.body.decode() if delivery else "nothing")
+        say("holding", delivery.job.body.decode())
         await asyncio.Event().wait()
 
 

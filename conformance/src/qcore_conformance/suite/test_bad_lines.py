@@ -165,9 +165,7 @@ def _clocks() -> tuple[float, float]:
     return time.monotonic(), time.process_time()
 
 
-def _all_served(
-    bed: Bed, address: Address, waiting: Sequence[Future[qcore.Delivery | None]]
-) -> None:
+def _all_served(bed: Bed, address: Address, waiting: Sequence[Future[qcore.Delivery]]) -> None:
     """See that all who waited get a job when the broker is back."""
     producer = bed.connect(bed.url_at(address)).queue("q")
 

@@ -58,7 +58,7 @@ class Scene:
         """Do something in another thread."""
         return self.pool.submit(work)
 
-    def start_reserve(self) -> Future[Delivery | None]:
+    def start_reserve(self) -> Future[Delivery]:
         """Reserve without end in another thread, asleep when this returns."""
         before = len(self.script.passed("wait"))
         future = self.start(self.queue.reserve)
