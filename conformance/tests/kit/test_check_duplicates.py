@@ -49,6 +49,17 @@ def test_a_job_may_come_again_when_its_lease_is_over() -> None:
     assert twice(held(), at=8).result("duplicate unexplained", LEASED).verdict is Verdict.FAIL
 
 
+def test_a_holder_that_stood_still_may_have_missed_its_beats() -> None:
+    """Where nobody told how long the lease was; else that decides."""
+    kept = Guarantees()
+    frozen = held().fault(FaultKind.PAUSE_WORKER, 2, target="w", took=4)
+    assert reason(twice(frozen, at=5), kept) == "holder stood still"
+    assert twice(frozen, at=5).result("duplicate unexplained", LEASED).verdict is Verdict.FAIL
+    other = held().fault(FaultKind.PAUSE_WORKER, 2, target="v", took=4)
+    assert twice(other, at=5).result("duplicate unexplained", kept).verdict is Verdict.FAIL
+    assert twice(held(), at=5).result("duplicate unexplained", kept).verdict is Verdict.FAIL
+
+
 def test_an_extended_lease_is_over_later() -> None:
     """An extend that returned counts from its own begin."""
     tape = twice(held().do("extend", 9, receipt="first"), at=15)

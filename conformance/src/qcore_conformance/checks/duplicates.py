@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set as AbstractSet
 from itertools import pairwise
 
 from qcore_conformance.events import FaultKind, Verb
@@ -15,6 +15,8 @@ __all__ = ["explained", "resurrected", "unexplained"]
 
 _GIVEN_UP = {Verb.RELEASE: "released", Verb.RETRY: "retried"}
 _PAUSES = frozenset({FaultKind.PAUSE_WORKER, FaultKind.PAUSE_SERVER})
+_DEADLY = frozenset(FaultKind) - _PAUSES
+"""Those after which a holder is dead, or cut off from the broker."""
 
 
 def explained(run: Run, promised: Guarantees) -> Result:
@@ -104,16 +106,24 @@ def _reason_of(run: Run, promised: Guarantees, story: Story, before: Taking, aft
         return "redriven"
     if hidden is not None and hidden <= at + nanoseconds(promised.slack):
         return "lease over"
-    if _struck(run, before, at):
-        return "crash"
+    if why := _misfortune(run, before, at, told=hidden is not None):
+        return why
     if any(op.unknown for op in settles) or story.copies(idempotent=promised.idempotent) > 1:
         return "lost reply"
     return ""
 
 
-def _struck(run: Run, taking: Taking, until: int) -> bool:
-    """Whether the holder died, or was cut off from the broker."""
+def _misfortune(run: Run, taking: Taking, until: int, *, told: bool) -> str:
+    """What happened to the holder, if anything; ``told`` is whether its lease is known."""
+    if _struck(run, taking, until, _DEADLY):
+        return "crash"
+    # Who keeps a lease by beats loses it when it cannot beat.
+    return "holder stood still" if not told and _struck(run, taking, until, _PAUSES) else ""
+
+
+def _struck(run: Run, taking: Taking, until: int, kinds: AbstractSet[FaultKind]) -> bool:
+    """Whether such a fault met the holder or its way to the broker."""
     return any(
-        fault.said.fault not in _PAUSES and fault.strikes(taking.take.name)
+        fault.said.fault in kinds and fault.strikes(taking.take.name)
         for fault in run.faults_within(taking.take.begin, until)
     )
