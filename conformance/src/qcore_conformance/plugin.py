@@ -201,6 +201,8 @@ def _admit(item: pytest.Item, capabilities: qcore.Capabilities, tier: int) -> No
     if not any(scope is Scope.APPLIES for scope in scopes.values()):
         if Scope.FUTURE in scopes.values():
             raise NotRun("the capability is not part of this version of qcore")
+        if unless := [word[1:] for word in found[0].scope if word.startswith("!")]:
+            raise NotApplicable(f"{capabilities.adapter} claims '{unless[0]}'")
         raise Refuses(f"{capabilities.adapter} does not claim '{found[0].capability}'")
     needed = min(min(one.tiers) for one in found)
     if needed > tier:
