@@ -13,7 +13,7 @@ import attrs
 
 import qcore
 
-__all__ = ["CALLS", "Call", "counts", "prepared"]
+__all__ = ["CALLS", "Call", "Counts", "counts", "fill", "prepared"]
 
 Counts = Mapping[str, int]
 """How many jobs are in each state, without those that nobody is in."""
@@ -75,15 +75,20 @@ def prepared(call: Call, beside: qcore.Queue, queue: qcore.Queue) -> list[qcore.
     Returns:
         What that connection has in hand.
     """
-    if delayed := call.before.get("delayed", 0):
-        beside.enqueue_many([qcore.NewJob(b"later", delay=_LONG)] * delayed)
-    if dead := call.before.get("dead", 0):
-        beside.enqueue_many(_bodies(dead))
-        for delivery in beside.reserve_many(dead, 0.0, _LONG):
-            delivery.dead_letter("no good")
-    if stored := call.before.get("ready", 0) + call.held:
-        beside.enqueue_many(_bodies(stored))
+    fill(beside, call.before)
     return queue.reserve_many(call.held, 0.0, _LONG) if call.held else []
+
+
+def fill(queue: qcore.Queue, wanted: Counts) -> None:
+    """Bring jobs into these states; those that are to be held are left to be taken."""
+    if delayed := wanted.get("delayed", 0):
+        queue.enqueue_many([qcore.NewJob(b"later", delay=_LONG)] * delayed)
+    if dead := wanted.get("dead", 0):
+        queue.enqueue_many(_bodies(dead))
+        for delivery in queue.reserve_many(dead, 0.0, _LONG):
+            delivery.dead_letter("no good")
+    if stored := wanted.get("ready", 0) + wanted.get("held", 0):
+        queue.enqueue_many(_bodies(stored))
 
 
 def _bodies(count: int) -> list[bytes]:

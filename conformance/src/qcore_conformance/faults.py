@@ -83,6 +83,11 @@ class Faults:
         del server, namespace, queue
         raise NotRun("the harness cannot tell what a queue is made of")
 
+    def lasting(self, server: Server, namespace: str, queue: str) -> Sequence[str]:
+        """Those parts of a queue that do not vanish by themselves after a while."""
+        del server, namespace, queue
+        raise NotRun("the harness cannot tell what a queue is made of")
+
     def spoil(self, server: Server, part: str) -> Callable[[], object]:
         """Put something of another kind in the place of a part; returns what puts it back."""
         del server, part

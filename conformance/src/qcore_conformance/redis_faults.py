@@ -109,6 +109,10 @@ class RedisFaults(Faults):
         listed = keys if isinstance(keys, list) else []
         return sorted(key.decode() for key in listed if isinstance(key, bytes))
 
+    def lasting(self, server: Server, namespace: str, queue: str) -> Sequence[str]:
+        """The keys of a queue that have no time to live."""
+        return [key for key in self.parts(server, namespace, queue) if server.cli("TTL", key) == -1]
+
     def spoil(self, server: Server, part: str) -> Callable[[], object]:
         """Lay the key aside, and something of another kind in its place."""
         is_text = server.cli("TYPE", part) == b"string"

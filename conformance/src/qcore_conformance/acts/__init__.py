@@ -6,6 +6,6 @@ either colour. A queue is called ``q`` unless an act says otherwise.
 
 from __future__ import annotations
 
-from . import holding, leaving, poison, settling
+from . import holding, leaving, poison, settling, stepping
 
-__all__ = ["holding", "leaving", "poison", "settling"]
+__all__ = ["holding", "leaving", "poison", "settling", "stepping"]

@@ -1,0 +1,135 @@
+"""The steps in which workers are killed: every call that changes a queue, and some that take time.
+
+In go a queue, what was reserved from it, and a short lease. What a step may have come to when its
+worker dies is told by the counts of its queue, from nothing done to all done. What it holds has to
+come again, so that no lease may be long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+import qcore
+
+from .calls import CALLS, Call, Counts, fill
+
+__all__ = ["STEPS", "Step"]
+
+Act = Callable[[qcore.Queue, Sequence[qcore.Delivery], float], object]
+
+_SOON = 0.2
+_PATIENCE = 30.0
+
+
+@attrs.frozen
+class Step:
+    """One step.
+
+    Attributes:
+        name: What it is called in a report.
+        act: Takes it.
+        states: What the queue may look like when the worker is dead, in the order of progress.
+        waits: How many jobs it waits for, in as many exchanges as that takes; it has no states,
+            since all of them are still to be done, wherever they are.
+        needs: The capabilities that it needs.
+        ids: Invariants that it checks beside those of the test.
+        prepare: Brings a queue to where the step begins, given a short lease.
+        held: How many jobs the worker has to have in hand.
+        fed: Whether a job is to come while the worker waits for one.
+    """
+
+    name: str
+    act: Act
+    states: Sequence[Counts] = ()
+    needs: Sequence[str] = ()
+    ids: Sequence[str] = ()
+    prepare: Callable[[qcore.Queue, float], object] = lambda _queue, _lease: None
+    held: int = 0
+    waits: int = 0
+    fed: bool = False
+
+    def __str__(self) -> str:
+        """The name."""
+        return self.name
+
+
+_IDS: Mapping[str, Sequence[str]] = {
+    "enqueue": ("Q-REC-03",),
+    "enqueue-later": ("Q-REC-03",),
+    "enqueue-many": ("Q-REC-03",),
+    "enqueue-mixed": ("Q-REC-03",),
+    "release": ("Q-REL-03",),
+    "retry": ("Q-REL-03",),
+    "dead-letter": ("Q-DLQ-02",),
+    "redrive": ("Q-REDRIVE-01",),
+}
+_OWN = frozenset({"take", "extend"})
+"""Calls whose leases are too long here."""
+
+
+def _of(call: Call) -> Step:
+    """A call as a step."""
+    return Step(
+        call.name,
+        lambda queue, hands, _: call.act(queue, hands),
+        (call.before, call.after),
+        call.needs,
+        (*call.ids, *_IDS.get(call.name, ())),
+        lambda queue, _: fill(queue, call.before),
+        held=call.held,
+    )
+
+
+def _take(queue: qcore.Queue, _: Sequence[qcore.Delivery], lease: float) -> object:
+    return queue.reserve_many(2, 0.0, lease)
+
+
+def _extend(_: qcore.Queue, hands: Sequence[qcore.Delivery], lease: float) -> None:
+    hands[0].extend(1.5 * lease)
+
+
+def _wait(queue: qcore.Queue, _: Sequence[qcore.Delivery], lease: float) -> object:
+    return queue.reserve_many(2, _PATIENCE, lease)
+
+
+def _abandon(queue: qcore.Queue, lease: float) -> None:
+    """Two jobs whose holder will do nothing with them."""
+    queue.enqueue_many([b"0", b"1"])
+    queue.reserve_many(2, 0.0, lease)
+
+
+def _postpone(queue: qcore.Queue, _: float) -> None:
+    """Two jobs that are due soon."""
+    queue.enqueue_many([qcore.NewJob(b"%d" % number, delay=_SOON) for number in range(2)])
+
+
+def _three(queue: qcore.Queue, _: float) -> None:
+    fill(queue, {"ready": 3})
+
+
+def _one(queue: qcore.Queue, _: float) -> None:
+    fill(queue, {"ready": 1})
+
+
+_MORE = (
+    Step(
+        "take", _take, ({"ready": 3}, {"ready": 1, "held": 2}), ("lease",), ("Q-BATCH-03",), _three
+    ),
+    Step("extend", _extend, ({"held": 1}, {"held": 1}), ("extend",), (), _one, held=1),
+    Step("wait", _wait, needs=("lease",), waits=1, fed=True),
+    Step("recover", _wait, needs=("lease",), ids=("Q-LEASE-10",), prepare=_abandon, waits=2),
+    Step(
+        "promote", _wait, needs=("lease", "delay"), ids=("Q-DELAY-02",), prepare=_postpone, waits=2
+    ),
+)
+
+STEPS: Mapping[str, Step] = {
+    step.name: step
+    for step in (
+        *(_of(one) for one in CALLS if one.before != one.after and one.name not in _OWN),
+        *_MORE,
+    )
+}
+"""Every step by its name."""
