@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from qcore.backend import (
     AsyncBackend,
     Backend,
+    Control,
     Enqueue,
     Enqueued,
     Fault,
@@ -146,6 +147,10 @@ class _Lifted:
         return cast("Inspection", self._backend)
 
     @property
+    def _control(self) -> Control:
+        return cast("Control", self._backend)
+
+    @property
     def _subscriptions(self) -> Subscriptions:
         return cast("Subscriptions", self._backend)
 
@@ -200,6 +205,12 @@ class _Lifted:
 
     async def remove(self, queue: str, ids: Sequence[str]) -> int:
         return await self._call(self._inspection.remove, queue, ids)
+
+    async def pause(self, queue: str) -> None:
+        await self._call(self._control.pause, queue)
+
+    async def resume(self, queue: str) -> None:
+        await self._call(self._control.resume, queue)
 
     async def subscribe(self, queue: str) -> None:
         await self._call(self._subscriptions.subscribe, queue)

@@ -211,3 +211,11 @@ class AsyncStoredBackend:
     async def remove(self, queue: str, ids: Sequence[str]) -> int:
         """Drop the named dead jobs."""
         return await self._run(self._programs.remove(queue, ids))
+
+    async def pause(self, queue: str) -> None:
+        """Deliver nothing until ``resume``."""
+        await self._run(self._programs.pause(queue, on=True))
+
+    async def resume(self, queue: str) -> None:
+        """Deliver again."""
+        await self._run(self._programs.pause(queue, on=False))

@@ -222,3 +222,11 @@ class StoredBackend:
     def remove(self, queue: str, ids: Sequence[str]) -> int:
         """Drop the named dead jobs."""
         return self._run(self._programs.remove(queue, ids))
+
+    def pause(self, queue: str) -> None:
+        """Deliver nothing until ``resume``."""
+        self._run(self._programs.pause(queue, on=True))
+
+    def resume(self, queue: str) -> None:
+        """Deliver again."""
+        self._run(self._programs.pause(queue, on=False))

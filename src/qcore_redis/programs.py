@@ -71,6 +71,7 @@ class StoredPrograms:
         self.has_blmove = True
         self._bound: dict[tuple[str, str], list[str]] = {}
         self._queues: dict[str, QueueKeys] = {}
+        self._paused: set[str] = set()
 
     def keys(self, queue: str) -> QueueKeys:
         """The keys of a queue."""
@@ -134,7 +135,11 @@ class StoredPrograms:
             swept = yield from self.sweep(queue, [owner.decode() for owner in reply[2]])
             if swept and not reply[3]:
                 reply = yield from self._call("take", queue, args, flush)
+        self._note_pause(queue, paused=reply[1] == _PAUSED)
         return _taken(reply)
+
+    def _note_pause(self, queue: str, *, paused: bool) -> None:
+        (self._paused.add if paused else self._paused.discard)(queue)
 
     def sweep(self, queue: str, owners: Sequence[str], whose: str = "dead") -> Program[Words, int]:
         """Give back what lies in the processing lists of these connections."""
@@ -165,13 +170,20 @@ class StoredPrograms:
         """
         keys = self.keys(queue)
         block = max(timeout, 0.001) + (_OVERTIME if longer else 0)
+        if queue in self._paused:
+            # Whoever comes through the gate leaves it open for the next.
+            gate = keys.one("gate")
+            return self._move_words(gate, gate, block)
         if self._store == "stream":
             return ("BZPOPMIN", keys.one("bell"), round(min(block, LONGEST_BLOCK), 3))
-        block = round(min(block, _LONGEST_SLEEP), 3)
         normal = keys.each_level("ready")[LEVELS.index(0)]
+        return self._move_words(normal, keys.one("claim"), block)
+
+    def _move_words(self, source: str, target: str, block: float) -> Words:
+        block = round(min(block, _LONGEST_SLEEP), 3)
         if self.has_blmove:
-            return ("BLMOVE", normal, keys.one("claim"), "RIGHT", "LEFT", block)
-        return ("BRPOPLPUSH", normal, keys.one("claim"), max(1, int(block)))
+            return ("BLMOVE", source, target, "RIGHT", "LEFT", block)
+        return ("BRPOPLPUSH", source, target, max(1, int(block)))
 
     def give_up(self, queue: str) -> Program[Words, Any]:
         """Undo a wait whose signal may have come: nobody of this connection will look."""
@@ -206,7 +218,12 @@ class StoredPrograms:
     def stats(self, queue: str) -> Program[Words, QueueStats]:
         """Counts by state, in one step."""
         reply = yield from self._call("stats", queue, ())
-        return QueueStats(*reply)
+        ready, delayed, held, dead, enqueued, acked, dropped, paused = reply
+        return QueueStats(ready, delayed, held, dead, enqueued, acked, dropped, bool(paused))
+
+    def pause(self, queue: str, *, on: bool) -> Program[Words, None]:
+        """Pause a queue, or let it go on."""
+        yield from self._call("pause", queue, ("pause" if on else "resume",))
 
     def peek(
         self, queue: str, state: State, limit: int, offset: int
@@ -246,6 +263,7 @@ class StoredPrograms:
 
 
 _CREATED, _DONE = ord("1"), ord("1")
+_PAUSED = -2
 
 
 def _level(priority: int) -> int:

@@ -160,6 +160,14 @@ class Line(Protocol):
         """Remove."""
         ...
 
+    def pause(self) -> None:
+        """Pause."""
+        ...
+
+    def resume(self) -> None:
+        """Resume."""
+        ...
+
 
 class Client(Protocol):
     """A connection. ``take`` and ``settle`` are the seam's, for what workers do by themselves."""

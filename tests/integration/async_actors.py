@@ -220,6 +220,14 @@ class AsyncLine:
         """Remove."""
         return self.portal.call(self.inner.remove(ids))
 
+    def pause(self) -> None:
+        """Pause."""
+        self.portal.call(self.inner.pause())
+
+    def resume(self) -> None:
+        """Resume."""
+        self.portal.call(self.inner.resume())
+
 
 class AsyncClient:
     """A connection of asyncio."""

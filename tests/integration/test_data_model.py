@@ -45,6 +45,8 @@ def touch_everything(stage: Stage) -> None:
     assert stage.client.settle("work", [Settle(ahead.token, Verb.START)]) == [True]
     hands[2].release()
     line.enqueue(b"rings", priority=-4)
+    line.pause()
+    line.resume()
     if stage.is_list:
         wait_as_a_dead_connection(stage)
 

@@ -52,7 +52,9 @@ def shape(row: Mapping[str, object]) -> dict[str, type | None]:
     ("words", "expected"),
     [
         ("queue ls", {"queue": str}),
-        ("queue stats", {"queue": str, **dict.fromkeys(COUNTS, int)}),
+        ("queue stats", {"queue": str, **dict.fromkeys(COUNTS, int), "paused": bool}),
+        ("queue pause mail", {"queue": str, "paused": bool}),
+        ("queue resume mail", {"queue": str, "paused": bool}),
         ("queue peek mail", LYING),
         ("queue get mail", JOB),
         ("queue put mail x", {"queue": str, "id": str, "created": bool, "receivers": None}),

@@ -113,6 +113,10 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.purge(),
         lambda scene: scene.queue.purge("dead"),
     ),
+    "pause": (
+        lambda scene: scene.queue.pause(),
+        lambda scene: scene.queue.resume(),
+    ),
     "take_at_full_memory": (),
     "thread_safe": (),
     "receivers": (),

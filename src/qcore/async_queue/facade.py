@@ -9,9 +9,9 @@ from typing import TypeVar, cast, overload
 
 from qcore.async_queue.consumer import AsyncConsumer
 from qcore.async_queue.delivery import AsyncDelivery
+from qcore.async_queue.steering import AsyncSteering
 from qcore.backend import AsyncInspection, AsyncSubscriptions, QueueStats, Settle, TakeRequest, Verb
 from qcore.consume.async_home import AsyncHome
-from qcore.consume.async_session import AsyncSession
 from qcore.consume.delivery import intake
 from qcore.consume.drafts import Drafter, job_ids
 from qcore.consume.inspect import (
@@ -32,7 +32,7 @@ __all__ = ["AsyncQueue"]
 T = TypeVar("T")
 
 
-class AsyncQueue:
+class AsyncQueue(AsyncSteering):
     """A named line of jobs. Made by ``AsyncConnection.queue``; for the tasks of one event loop.
 
     Attributes:
@@ -41,19 +41,13 @@ class AsyncQueue:
     """
 
     def __init__(self, name: str, home: AsyncHome, codec: str, retry: RetryPolicy) -> None:
-        self.name = name
+        super().__init__(name, home)
         self.retry = retry
-        self._home = home
         self._drafter = Drafter(name, codec, home.new_id, home.clock.time)
 
     def __repr__(self) -> str:
         """The queue's name and adapter."""
         return f"<AsyncQueue {self.name} of {self._home.capabilities.adapter}>"
-
-    @property
-    def session(self) -> AsyncSession:
-        """The session of this process: the layer below, not for programs."""
-        return self._home.session
 
     async def enqueue(
         self,

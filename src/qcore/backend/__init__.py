@@ -3,8 +3,8 @@
 In: batches of values, already validated. Out: batches of values, one for each input, in order.
 ``take`` never blocks and ``wait`` never takes; a timeout of ``wait`` is an ordinary return. The
 mandatory core is ``open``, ``close``, ``interrupt``, ``enqueue``, ``take``, ``wait``, ``settle``,
-``health``, ``classify`` and ``native``. ``Inspection`` and ``Subscriptions`` are optional, and
-declared by capabilities.
+``health``, ``classify`` and ``native``. ``Inspection``, ``Control`` and ``Subscriptions`` are
+optional, and declared by capabilities.
 
 An adapter must NOT:
 
@@ -23,8 +23,10 @@ again has not seen the jobs.
 from qcore.backend.adapter import COMMON_PARAMETERS, Adapter, Setup
 from qcore.backend.core import AsyncBackend, Backend
 from qcore.backend.optional import (
+    AsyncControl,
     AsyncInspection,
     AsyncSubscriptions,
+    Control,
     Inspection,
     Subscriptions,
 )
@@ -46,9 +48,11 @@ __all__ = [
     "COMMON_PARAMETERS",
     "Adapter",
     "AsyncBackend",
+    "AsyncControl",
     "AsyncInspection",
     "AsyncSubscriptions",
     "Backend",
+    "Control",
     "Enqueue",
     "Enqueued",
     "Fault",

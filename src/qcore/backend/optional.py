@@ -8,7 +8,14 @@ from typing import Protocol
 from qcore.backend.values import PeekedJob, QueueStats
 from qcore.states import State
 
-__all__ = ["AsyncInspection", "AsyncSubscriptions", "Inspection", "Subscriptions"]
+__all__ = [
+    "AsyncControl",
+    "AsyncInspection",
+    "AsyncSubscriptions",
+    "Control",
+    "Inspection",
+    "Subscriptions",
+]
 
 
 class Inspection(Protocol):
@@ -64,6 +71,30 @@ class AsyncInspection(Protocol):
 
     async def remove(self, queue: str, ids: Sequence[str]) -> int:
         """As ``Inspection.remove``."""
+        ...
+
+
+class Control(Protocol):
+    """Optional: steering a queue; each capability stands for the methods that need it."""
+
+    def pause(self, queue: str) -> None:
+        """``pause``: let ``take`` find nothing until ``resume``, also after a restart."""
+        ...
+
+    def resume(self, queue: str) -> None:
+        """``pause``: go on, and wake those who wait for work."""
+        ...
+
+
+class AsyncControl(Protocol):
+    """As ``Control``, awaited."""
+
+    async def pause(self, queue: str) -> None:
+        """As ``Control.pause``."""
+        ...
+
+    async def resume(self, queue: str) -> None:
+        """As ``Control.resume``."""
         ...
 
 

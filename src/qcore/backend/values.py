@@ -165,7 +165,8 @@ class Settle:
 class QueueStats:
     """How many jobs a queue has in each state, and how many ever came and went.
 
-    At rest ``enqueued == ready + delayed + held + dead + acked + dropped``.
+    At rest ``enqueued == ready + delayed + held + dead + acked + dropped``. While it is ``paused``
+    nothing is delivered.
     """
 
     ready: int = 0
@@ -175,6 +176,7 @@ class QueueStats:
     enqueued: int = 0
     acked: int = 0
     dropped: int = 0
+    paused: bool = False
 
 
 @attrs.frozen

@@ -20,6 +20,7 @@ _COUNTS = tuple(
     Column(state, state, number=True)
     for state in ("ready", "delayed", "held", "dead", "enqueued", "acked", "dropped")
 )
+_PAUSED = Column("paused", "paused", show=lambda paused: "yes" if paused else "")
 
 
 @click.group(invoke_without_command=True)
@@ -49,13 +50,13 @@ def ls(shell: Shell, url: str | None) -> Exit:
 @with_url
 @verb
 def stats(shell: Shell, names: tuple[str, ...], url: str | None) -> Exit:
-    """Count jobs by state, in all queues or in those named."""
+    """Count jobs by state, in all queues or in those named, and say which are paused."""
     with shell.connection(url) as connection:
         rows = [
             {"queue": name, **attrs.asdict(connection.queue(name).stats())}
             for name in names or connection.queues()
         ]
-        shell.screen.rows(rows, [Column("queue", "queue"), *_COUNTS])
+        shell.screen.rows(rows, [Column("queue", "queue"), *_COUNTS, _PAUSED])
     return Exit.OK
 
 
@@ -94,4 +95,28 @@ def purge(
                 return Exit.NOTHING
             count = line.purge(checked.value)
         shell.done("purge", name, count, dry_run=dry_run)
+    return Exit.OK
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@with_url
+@verb
+def pause(shell: Shell, name: str, url: str | None) -> Exit:
+    """Deliver no jobs of a queue until it is resumed."""
+    with shell.connection(url) as connection:
+        connection.queue(name).pause()
+        shell.steered("paused", name, paused=True)
+    return Exit.OK
+
+
+@queue.command()
+@click.argument("name", metavar="QUEUE")
+@with_url
+@verb
+def resume(shell: Shell, name: str, url: str | None) -> Exit:
+    """Deliver jobs of a queue again, and wake those who wait."""
+    with shell.connection(url) as connection:
+        connection.queue(name).resume()
+        shell.steered("resumed", name, paused=False)
     return Exit.OK

@@ -104,6 +104,12 @@ class Shell:
         if self.screen.as_json:
             self.screen.rows([row], ())
 
+    def steered(self, action: str, queue: str, **facts: object) -> None:
+        """Show what became of a queue."""
+        self.screen.line(f"{action}: {queue}")
+        if self.screen.as_json:
+            self.screen.rows([{"queue": queue, **facts}], ())
+
 
 def verb(function: Callable[Concatenate[Shell, P], Exit]) -> Callable[..., None]:
     """Give a verb the options that all have, a shell, and its exit code."""

@@ -86,10 +86,14 @@ class MemoryBackend:
 
     def enqueue(self, queue: str, jobs: Sequence[Enqueue], flush: Flush) -> Sequence[Enqueued]:
         """Store all jobs."""
-        with self._store.lock:
-            if jobs and self._line(queue) not in self._store.queues:
-                self._store.queues[self._line(queue)] = self._new_queue()
+        if jobs:
+            self._keep(queue)
         return self._once(queue, flush, lambda line, now: line.enqueue(jobs, now))
+
+    def _keep(self, queue: str) -> None:
+        with self._store.lock:
+            if self._line(queue) not in self._store.queues:
+                self._store.queues[self._line(queue)] = self._new_queue()
 
     def take(self, queue: str, request: TakeRequest, flush: Flush) -> Taken:
         """Take what is due and ready."""
@@ -200,6 +204,15 @@ class MemoryBackend:
     def remove(self, queue: str, ids: Sequence[str]) -> int:
         """Drop the named dead jobs."""
         return self._act(queue, lambda line, _: line.remove(ids))
+
+    def pause(self, queue: str) -> None:
+        """Deliver nothing until ``resume``."""
+        self._keep(queue)
+        self._act(queue, lambda line, _: line.pause())
+
+    def resume(self, queue: str) -> None:
+        """Deliver again."""
+        self._act(queue, lambda line, _: line.resume())
 
 
 class MemoryAdapter:

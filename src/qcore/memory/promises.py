@@ -35,6 +35,7 @@ PROMISES = Capabilities(
                 "stats",
                 "peek",
                 "purge",
+                "pause",
                 "thread_safe",
             ]
         },

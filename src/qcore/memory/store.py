@@ -75,6 +75,7 @@ class MemoryQueue:
     _answers: dict[tuple[str, str], tuple[int, Any]] = attrs.field(
         factory=dict[tuple[str, str], tuple[int, Any]]
     )
+    _paused: bool = False
     _enqueued: int = 0
     _acked: int = 0
     _dropped: int = 0
@@ -130,6 +131,8 @@ class MemoryQueue:
 
     def take(self, request: TakeRequest, owner: str, now: float) -> Taken:
         """Recover, promote, then lease what is ready, most urgent first."""
+        if self._paused:
+            return Taken([])
         self._recover(now)
         self._promote(now)
         until = now + request.lease_ms / 1000
@@ -203,6 +206,8 @@ class MemoryQueue:
 
     def available(self, now: float) -> int:
         """How many jobs a take would find."""
+        if self._paused:
+            return 0
         ready = sum(map(len, self._ready.values()))
         expired = sum(entry.until <= now for entry in self._held.values())
         return ready + expired + self._count_due(now)
@@ -212,6 +217,8 @@ class MemoryQueue:
 
     def next_due(self, now: float) -> float | None:
         """Seconds until something becomes due or a lease ends; ``None`` if nothing will."""
+        if self._paused:
+            return None
         moments = [entry.until for entry in self._held.values()]
         moments += [entry.until for entry in self._delayed[:1]]
         return max(0.0, min(moments) - now) if moments else None
@@ -258,6 +265,14 @@ class MemoryQueue:
         else:
             self._bury(entry, Event.DEAD_LETTER, one.note)
 
+    def pause(self) -> None:
+        """Deliver nothing."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Deliver again."""
+        self._paused = False
+
     def stats(self) -> QueueStats:
         """Counts by state."""
         return QueueStats(
@@ -268,6 +283,7 @@ class MemoryQueue:
             enqueued=self._enqueued,
             acked=self._acked,
             dropped=self._dropped,
+            paused=self._paused,
         )
 
     def peek(self, state: State, limit: int, offset: int, now: float) -> list[PeekedJob]:

@@ -19,20 +19,20 @@ from qcore.consume.inspect import (
     inspected,
 )
 from qcore.consume.reserve import Found
-from qcore.consume.session import Session
 from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
 from qcore.job import EMPTY, JobId
 from qcore.options import NewJob, count, lease_seconds, timeout_seconds
 from qcore.policy import RetryPolicy
 from qcore.queue.consumer import Consumer
 from qcore.queue.delivery import Delivery
+from qcore.queue.steering import Steering
 
 __all__ = ["Queue"]
 
 T = TypeVar("T")
 
 
-class Queue:
+class Queue(Steering):
     """A named line of jobs. Made by ``Connection.queue``; safe for use by many threads.
 
     Attributes:
@@ -41,19 +41,13 @@ class Queue:
     """
 
     def __init__(self, name: str, home: Home, codec: str, retry: RetryPolicy) -> None:
-        self.name = name
+        super().__init__(name, home)
         self.retry = retry
-        self._home = home
         self._drafter = Drafter(name, codec, home.new_id, home.clock.time)
 
     def __repr__(self) -> str:
         """The queue's name and adapter."""
         return f"<Queue {self.name} of {self._home.capabilities.adapter}>"
-
-    @property
-    def session(self) -> Session:
-        """The session of this process: the layer below, not for programs."""
-        return self._home.session
 
     def enqueue(
         self,

@@ -2,15 +2,16 @@
 --
 -- KEYS: meta leased delayed dead {lines}
 -- ARGV: none
--- Returns {ready, delayed, held, dead, enqueued, acked, dropped}.
+-- Returns {ready, delayed, held, dead, enqueued, acked, dropped, paused}.
 --- include: common
 --- include: store
 
-local counters = redis.call('HMGET', key.meta, 'enqueued', 'acked', 'dropped')
+local counters = redis.call('HMGET', key.meta, 'enqueued', 'acked', 'dropped', 'paused')
 return {
   store.ready_count(),
   redis.call('ZCARD', key.delayed),
   redis.call('ZCARD', key.leased),
   redis.call('ZCARD', key.dead),
   tonumber(counters[1] or 0), tonumber(counters[2] or 0), tonumber(counters[3] or 0),
+  counters[4] and 1 or 0,
 }

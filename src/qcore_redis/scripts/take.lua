@@ -5,8 +5,8 @@
 -- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap; alive is for how long
 --       the owner counts as alive once it goes to sleep
 -- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
--- the milliseconds until something becomes due (-1: nothing will), dead_owners the connections
--- whose processing lists must be swept.
+-- the milliseconds until something becomes due (-1: nothing will; -2: the queue is paused),
+-- dead_owners the connections whose processing lists must be swept.
 --- include: common
 --- include: replay
 --- include: store
@@ -18,6 +18,9 @@ local started = ARGV[7] == '1'
 local crash_limit, delivery_cap = tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = now_ms()
 
+-- Asked in place of the probe of its type, so that it costs nothing.
+PROBES.meta = nil
+local paused = redis.call('HEXISTS', key.meta, 'paused') == 1
 check_types()
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
@@ -152,6 +155,10 @@ end
 
 local told = first_answer(number)
 if told then return again(told) end
+if paused then
+  if store.claimed then store.claimed(owner, now) end
+  return {0, -2, {}, {}}
+end
 local rest = recover()
 rest = promote() or rest
 local dead_owners = store.claimed and store.claimed(owner, now) or {}

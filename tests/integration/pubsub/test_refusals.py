@@ -33,6 +33,8 @@ LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {
     "redrive": ("redrive", lambda line: line.redrive()),
     "redrive-some": ("redrive", lambda line: line.redrive(["mine"])),
     "remove": ("dead_letter", lambda line: line.remove(["mine"])),
+    "pause": ("pause", lambda line: line.pause()),
+    "resume": ("pause", lambda line: line.resume()),
 }
 
 HANDS: Mapping[str, tuple[str, Callable[[Hand], object]]] = {

@@ -10,9 +10,11 @@ import pytest
 import qcore
 from qcore.backend import (
     AsyncBackend,
+    AsyncControl,
     AsyncInspection,
     AsyncSubscriptions,
     Backend,
+    Control,
     Inspection,
     Subscriptions,
 )
@@ -31,6 +33,7 @@ PUBLIC: list[tuple[type, type]] = [
     (qcore.Consumer, qcore.AsyncConsumer),
     (qcore.Connection, qcore.AsyncConnection),
     (Backend, AsyncBackend),
+    (Control, AsyncControl),
     (Inspection, AsyncInspection),
     (Subscriptions, AsyncSubscriptions),
 ]

@@ -63,6 +63,7 @@ _PROMISES = Capabilities(
         "replay": "a transaction in a local file has no reply that could be lost",
         "receivers": "a queue that stores does not know who listens",
         "gap": "a queue that stores misses nothing",
+        "pause": "a queue in a file has no switch; stop its consumers instead",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

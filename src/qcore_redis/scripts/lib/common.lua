@@ -119,7 +119,7 @@ end
 local PROBES = {
   meta = 'HLEN', leased = 'ZCARD', delayed = 'ZCARD', jobs = 'HLEN', dead = 'ZCARD',
   graves = 'HLEN', notes = 'HLEN', started = 'SCARD', bell = 'ZCARD', waiters = 'ZCARD',
-  lapsed = 'HLEN', claim = 'LLEN',
+  lapsed = 'HLEN', claim = 'LLEN', gate = 'LLEN',
 }
 local LINE_PROBES = {ready = 'LLEN', again = 'LLEN', new = 'XLEN'}
 local checked = {}

@@ -201,3 +201,15 @@ def test_a_noun_without_a_verb_shows_its_verbs(shell: Command) -> None:
         result = shell.run(*noun)
         assert result.exit_code == 0
         assert "Usage: qcore" in result.stdout
+
+
+def test_a_queue_is_paused_and_resumed(shell: Command) -> None:
+    """And its counts say that it is, so that nobody wonders why nothing comes."""
+    shell.connection.queue("mail").enqueue(b"x")
+    assert shell.run("queue", "pause", "mail").stdout == "paused: mail\n"
+    assert shell.connection.queue("mail").reserve(timeout=0) is None
+    assert [row["paused"] for row in shell.rows("queue", "stats")] == [True]
+    assert "yes" in shell.run("queue", "stats").stdout
+    assert shell.rows("queue", "resume", "mail") == [{"queue": "mail", "paused": False}]
+    assert shell.connection.queue("mail").reserve(timeout=0) is not None
+    assert "yes" not in shell.run("queue", "stats").stdout

@@ -411,3 +411,20 @@ class Conservation(RuleBasedStateMachine):
 
 TestConservation = Conservation.TestCase
 TestConservation.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_a_paused_queue_is_as_if_nobody_asked() -> None:
+    """Nothing is taken, recovered or promoted; all of it happens at the first take afterwards."""
+    line = Line()
+    line.put("a", "b")
+    (held,) = line.take(1)
+    line.put("c", delay=1.0)
+    line.queue.pause()
+    line.expire()
+    assert line.look() == Taken([])
+    assert line.queue.available(line.clock.time()) == 0
+    assert line.queue.next_due(line.clock.time()) is None
+    assert line.settle(Verb.ACK, held) == [False]
+    assert line.queue.stats() == QueueStats(ready=1, delayed=1, held=1, enqueued=3, paused=True)
+    line.queue.resume()
+    assert line.queue.available(line.clock.time()) == 3

@@ -1,0 +1,55 @@
+"""Steering a queue: what operators do to it while others work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar, cast
+
+from qcore.backend import Control
+from qcore.consume.home import Home
+from qcore.consume.session import Session
+
+__all__ = ["Steering"]
+
+T = TypeVar("T")
+
+
+class Steering:
+    """The calls of a queue that steer it; each needs a capability of its own."""
+
+    def __init__(self, name: str, home: Home) -> None:
+        self.name = name
+        self._home = home
+
+    @property
+    def session(self) -> Session:
+        """The session of this process: the layer below, not for programs."""
+        return self._home.session
+
+    def pause(self) -> None:
+        """Deliver nothing from now on, whoever asks, until ``resume``; also after a restart.
+
+        Jobs are still accepted, those in hand go on, and what a consumer took ahead is in hand.
+        ``stats().paused`` tells whether a queue is paused.
+
+        Raises:
+            UnsupportedCapability: If the adapter cannot; nothing was sent.
+            Unavailable: If the broker stayed away; nothing was changed.
+        """
+        self._control("pause", "pause the queue", lambda inside: inside.pause(self.name))
+
+    def resume(self) -> None:
+        """Deliver again, and wake those who wait; no effect on a queue that is not paused.
+
+        Raises:
+            QcoreError: As ``pause``.
+        """
+        self._control("pause", "resume the queue", lambda inside: inside.resume(self.name))
+
+    def _control(self, needs: str, doing: str, act: Callable[[Control], T]) -> T:
+        session = self.session
+        session.check_open()
+        session.capabilities.need(needs)
+        inside = partial(act, cast("Control", session.backend))
+        return session.insist(doing, inside, looking=False)
