@@ -49,6 +49,10 @@ crash: setup ## Kill consumers, producers and servers at every step
 conformance: setup ## Hold every adapter to the contract, as far as a healthy machine lasts
 	$(BIN)/pytest --numprocesses $(WORKERS) conformance/tests/suite $(ARGS)
 
+.PHONY: mutants
+mutants: setup ## Try the suite on adapters that are broken on purpose: ARGS=one-of-them
+	$(BIN)/python -m conformance.tests.mutants.whole $(ARGS)
+
 .PHONY: torture
 torture: setup ## Break workers, replies and servers under load: MINUTES=10 for longer
 	@for design in list streams; do \

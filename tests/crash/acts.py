@@ -32,7 +32,6 @@ __all__ = [
     "sleep_until_a_job_comes",
     "stop_and_go_on",
     "stop_at",
-    "warm_up",
     "watch_for_loss",
 ]
 
@@ -256,16 +255,6 @@ def enqueue_and_ack(part: Part) -> None:
     assert hand is not None
     hand.ack()
     part.linger()
-
-
-def warm_up(part: Part) -> None:
-    """Use all that is used in a queue of its own, so that the server knows the scripts."""
-    line = part.connect().queue("warm")
-    line.enqueue(b"0")
-    hand = line.reserve(0)
-    if hand is not None:
-        hand.ack()
-    part.say("warm")
 
 
 def _close(consumer: qcore.Consumer, _number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""Scenarios that more than one test plays, also with adapters that are broken on purpose."""
+"""Scenarios that more than one test plays."""
 
 from __future__ import annotations
 

@@ -15,10 +15,13 @@ from typing import Any
 
 from .bed import Bed
 from .outcomes import Unknown
+from .waiting import scaled
 
 __all__ = ["Race", "cancelled_after"]
 
 _LATEST = 0.1
+_ENDS_WITHIN = 5.0
+"""Seconds after which a cancelled call counts as one that never ends."""
 
 
 class Race:
@@ -70,6 +73,9 @@ async def cancelled_after(
 
     Returns:
         The task, which has ended, and how long it took to end after the cancel.
+
+    Raises:
+        AssertionError: If it goes on for much longer than any call may.
     """
     task = asyncio.create_task(call)
     until = time.monotonic() + seconds
@@ -79,5 +85,8 @@ async def cancelled_after(
         await asyncio.sleep(0)
     began = time.monotonic()
     task.cancel()
-    await asyncio.wait([task])
-    return task, time.monotonic() - began
+    await asyncio.wait([task], timeout=scaled(_ENDS_WITHIN))
+    took = time.monotonic() - began
+    if not task.done():
+        raise AssertionError(f"a call that was cancelled goes on after {took:g} s")
+    return task, took

@@ -57,7 +57,13 @@ class _Store:
 
 
 class MemoryBackend:
-    """A connection to a store of this process."""
+    """A connection to a store of this process.
+
+    Attributes:
+        queue_type: What keeps the jobs of one queue.
+    """
+
+    queue_type: type[MemoryQueue] = MemoryQueue
 
     def __init__(self, setup: Setup, store: _Store, left: Callable[[_Store], None]) -> None:
         self._store = store
@@ -138,7 +144,7 @@ class MemoryBackend:
         return str(self._params["namespace"]), queue
 
     def _new_queue(self) -> MemoryQueue:
-        return MemoryQueue(
+        return self.queue_type(
             self._params["crash_limit"], self._params["delivery_cap"], self._params["dedup_window"]
         )
 
@@ -216,9 +222,14 @@ class MemoryBackend:
 
 
 class MemoryAdapter:
-    """Opens connections to named stores; a store lives as long as a connection to it is open."""
+    """Opens connections to named stores; a store lives as long as a connection to it is open.
+
+    Attributes:
+        backend_type: What a connection is made of.
+    """
 
     scheme: str = "memory"
+    backend_type: type[MemoryBackend] = MemoryBackend
     parameters: Sequence[Parameter] = COMMON_PARAMETERS
 
     def __init__(self) -> None:
@@ -245,7 +256,7 @@ class MemoryAdapter:
             store = self._stores.get(name)
             if store is None:
                 self._stores[name] = store = _Store(setup.url)
-            return MemoryBackend(setup, store, partial(self._left, name))
+            return self.backend_type(setup, store, partial(self._left, name))
 
     def _left(self, name: str, store: _Store) -> None:
         with self._lock:

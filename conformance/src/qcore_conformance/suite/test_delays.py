@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.marks import invariant
 from qcore_conformance.outcomes import NotApplicable, Unknown
-from qcore_conformance.scenes import CLOCKS, drained, quiet, taken
+from qcore_conformance.scenes import CLOCKS, LONG, at_once, drained, pass_time, quiet, taken
 from qcore_conformance.waiting import scaled
 
 _EARLY_ROUNDING = 0.001 + CLOCKS
@@ -146,3 +147,28 @@ def test_a_retry_comes_when_it_is_due(bed: Bed) -> None:
     again.ack()
     assert late <= bed.poll + bed.slack + scaled(1.0)
     assert drained(queue) == []
+
+
+@invariant("Q-DELAY-02")
+def test_many_that_promote_at_once_make_one_copy_of_each_job_ready(bed: Bed) -> None:
+    """Whoever takes sees to what is due, and then they all do at the same moment."""
+    queue = bed.queue()
+    queues = [bed.connect().queue("q") for _ in range(8)]
+    lease = LONG if bed.claims("lease") else None
+    due = time.monotonic() + 0.3
+    jobs = queue.enqueue_many([qcore.NewJob(b"", delay=0.3)] * 40)
+
+    pass_time(due + bed.slack)
+    came = at_once(*(partial(_all_of, one, lease) for one in queues))
+
+    found = [job for jobs_of_one in came for job in jobs_of_one]
+    found += [delivery.job.id for delivery in drained(queue)]
+    assert sorted(found) == sorted(jobs)
+
+
+def _all_of(queue: qcore.Queue, lease: float | None) -> list[str]:
+    """The ids of all jobs that can be taken now, some at a time."""
+    found: list[str] = []
+    while batch := queue.reserve_many(5, timeout=0.0, lease=lease):
+        found += [delivery.job.id for delivery in batch]
+    return found

@@ -1,0 +1,205 @@
+"""Broken stores: the reference keeps its jobs in them instead of in its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from conformance.tests.mutants.broken.adapter import BrokenAdapter
+from qcore.backend import (
+    Adapter,
+    Enqueue,
+    Enqueued,
+    PeekedJob,
+    QueueStats,
+    Settle,
+    Taken,
+    TakeRequest,
+    Verb,
+)
+from qcore.codec import decode_envelope, encode_envelope
+from qcore.memory.adapter import MemoryAdapter, MemoryBackend
+from qcore.memory.store import MemoryQueue
+from qcore.states import State
+
+__all__ = [
+    "ack_by_value",
+    "claims_fifo",
+    "extend_steals_back",
+    "forgets_attempts",
+    "loses_on_release",
+    "peek_takes",
+    "purge_removes_held",
+    "recovers_first_page",
+    "redrive_loses_headers",
+    "stats_count_held_as_ready",
+    "unfenced_ack",
+]
+
+_MANY = 20
+
+
+def _broken(scheme: str, queue: type[MemoryQueue]) -> Adapter:
+    """The reference over another kind of store."""
+
+    class Backend(MemoryBackend):
+        queue_type = queue
+
+    class Sound(MemoryAdapter):
+        backend_type = Backend
+
+    return BrokenAdapter(scheme, Sound())
+
+
+class _AckByValue(MemoryQueue):
+    """Strikes off the first job in hand that looks like the one that is done."""
+
+    def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
+        return super().settle([self._alike(one) for one in steps], now)
+
+    def _alike(self, one: Settle) -> Settle:
+        entry = self._held.get(one.token)
+        if entry is None or one.verb is not Verb.ACK:
+            return one
+        alike = (
+            token
+            for token, other in self._held.items()
+            if _body(other.envelope) == _body(entry.envelope)
+        )
+        return attrs.evolve(one, token=next(alike))
+
+
+def _body(envelope: bytes) -> bytes:
+    return envelope.partition(b"\n")[2]
+
+
+class _UnfencedAck(MemoryQueue):
+    """Lets anybody ack a job who ever had it in hand."""
+
+    def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
+        return super().settle([self._whoever(one) for one in steps], now)
+
+    def _whoever(self, one: Settle) -> Settle:
+        if one.verb is not Verb.ACK:
+            return one
+        job = one.token.partition("|")[0]
+        now_held = (token for token, entry in self._held.items() if entry.id == job)
+        return attrs.evolve(one, token=next(now_held, one.token))
+
+
+class _ForgetsAttempts(MemoryQueue):
+    """Hands each job out as if it had never been tried."""
+
+    def take(self, request: TakeRequest, owner: str, now: float) -> Taken:
+        taken = super().take(request, owner, now)
+        return attrs.evolve(taken, jobs=[attrs.evolve(job, attempt=1) for job in taken.jobs])
+
+
+class _SwapsNeighbours(MemoryQueue):
+    """Where many wait, puts what is new before the last of them."""
+
+    def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
+        told: list[Enqueued] = []
+        for job in jobs:
+            line = self._ready[job.priority]
+            before = len(line)
+            told += super().enqueue([job], now)
+            if len(line) > before >= _MANY:
+                line[-1], line[-2] = line[-2], line[-1]
+        return told
+
+
+class _FirstPageOnly(MemoryQueue):
+    """Looks for leases that ran out among the oldest hundred, as often as it looks."""
+
+    def _recover(self, now: float) -> None:
+        held = list(self._held.items())
+        self._held = dict(held[:100])
+        super()._recover(now)
+        self._held |= dict(held[100:])
+
+
+class _LosesOnRelease(MemoryQueue):
+    """Takes what is given back for done."""
+
+    def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
+        done = [
+            attrs.evolve(one, verb=Verb.ACK) if one.verb is Verb.RELEASE else one for one in steps
+        ]
+        return super().settle(done, now)
+
+
+class _ExtendStealsBack(MemoryQueue):
+    """Gives a job back to whoever asks for more time, even after it went to somebody else."""
+
+    def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
+        for one in steps:
+            if one.verb is Verb.EXTEND:
+                self._steal(one.token, now)
+        return super().settle(steps, now)
+
+    def _steal(self, token: str, now: float) -> None:
+        job = token.partition("|")[0]
+        for other, entry in list(self._held.items()):
+            if entry.id == job:
+                del self._held[other]
+                entry.token, entry.until = token, now + 1.0
+                self._held[token] = entry
+
+
+class _PeekTakes(MemoryQueue):
+    """Takes what somebody only wants to see."""
+
+    def peek(self, state: State, limit: int, offset: int, now: float) -> list[PeekedJob]:
+        seen = super().peek(state, limit, offset, now)
+        if state is State.READY:
+            self.take(TakeRequest(limit, 60_000), "peek", now)
+        return seen
+
+
+class _PurgeRemovesHeld(MemoryQueue):
+    """Drops what is in hand along with what is ready."""
+
+    def purge(self, state: State) -> int:
+        if state is State.READY:
+            self._dropped += len(self._held)
+            self._held.clear()
+        return super().purge(state)
+
+
+class _RedriveLosesHeaders(MemoryQueue):
+    """Enqueues the body of a dead job anew."""
+
+    def redrive(self, ids: Sequence[str] | None) -> int:
+        for entry in self._dead:
+            if ids is None or entry.id in ids:
+                job = decode_envelope(entry.id, "", entry.envelope)
+                entry.envelope = encode_envelope(attrs.evolve(job, headers=_no_headers()))
+        return super().redrive(ids)
+
+
+def _no_headers() -> dict[str, Any]:
+    return {}
+
+
+class _HeldCountsAsReady(MemoryQueue):
+    """Counts what is stored, wherever it is."""
+
+    def stats(self) -> QueueStats:
+        told = super().stats()
+        return attrs.evolve(told, ready=told.ready + told.held, held=0)
+
+
+ack_by_value = _broken("ack-by-value", _AckByValue)
+claims_fifo = _broken("claims-fifo", _SwapsNeighbours)
+extend_steals_back = _broken("extend-steals-back", _ExtendStealsBack)
+forgets_attempts = _broken("forgets-attempts", _ForgetsAttempts)
+loses_on_release = _broken("loses-on-release", _LosesOnRelease)
+peek_takes = _broken("peek-takes", _PeekTakes)
+purge_removes_held = _broken("purge-removes-held", _PurgeRemovesHeld)
+recovers_first_page = _broken("recovers-first-page", _FirstPageOnly)
+redrive_loses_headers = _broken("redrive-loses-headers", _RedriveLosesHeaders)
+stats_count_held_as_ready = _broken("stats-count-held-as-ready", _HeldCountsAsReady)
+unfenced_ack = _broken("unfenced-ack", _UnfencedAck)
