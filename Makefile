@@ -109,6 +109,10 @@ bench: setup ## Measure how fast jobs go in and out, beside bare loops
 docs: setup ## Build the pages into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
+.PHONY: promises
+promises: setup ## Write the table of promises into the pages that show it
+	$(BIN)/python tools/promises.py
+
 .PHONY: changelog
 changelog: setup ## Show what the next release will say
 	@$(BIN)/towncrier build --draft --version next

@@ -1,6 +1,11 @@
 """How the pages are built; `make docs` does it."""
 
+import re
 from importlib.metadata import version as installed_version
+
+from sphinx.application import Sphinx
+
+from qcore_conformance.contract import text as text_of_the_contract
 
 project = "qcore"
 author = "The qcore authors"
@@ -21,3 +26,17 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"qcore {release}"
+
+
+def _write_contract(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Show the contract as the suite reads it, with an anchor for each invariant."""
+    if page == "contract":
+        anchored = r'- <a id="\1"></a>**\1**'
+        source[0] = re.sub(
+            r"^- \*\*(Q-\w+-\d+)\*\*", anchored, text_of_the_contract(), flags=re.MULTILINE
+        )
+
+
+def setup(app: Sphinx) -> None:
+    """Register what makes pages."""
+    app.connect("source-read", _write_contract)

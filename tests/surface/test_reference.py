@@ -103,25 +103,3 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
     pages = "".join(page.read_text() for page in (REFERENCE / "api.md", REFERENCE / "errors.md"))
 
     assert re.search(rf"^\.\. auto\w+:: qcore\.{name}(?:\(\))?$", pages, re.MULTILINE)
-
-
-def shown(value: object) -> str:
-    """What a promise is in a table."""
-    return {"True": "yes", "None": "-"}.get(str(value), str(value))
-
-
-def test_the_table_of_the_readme_is_what_the_adapters_promise() -> None:
-    """The first page that anybody reads promises neither more nor less than the code."""
-    table = rows(ROOT / "README.md", 5)
-    schemes, lines = table[0][1:], table[1:]
-    promises = {adapter.scheme: adapter.promises() for adapter in ADAPTERS}
-    told = set[str]()
-
-    assert sorted(schemes) == sorted(promises)
-    for cells in lines:
-        names = cells[0].partition(", at best")[0].split(", ")
-        told.update(names)
-        for scheme, cell in zip(schemes, cells[1:], strict=True):
-            for name in names:
-                assert shown(promises[scheme].value(name)) == cell, (scheme, name)
-    assert set(KNOWN) - told == {"wake", "thread_safe"}

@@ -23,11 +23,12 @@ import qcore
 from .contract import contract
 from .harnesses import harness_for
 from .notes import read_notes, suite_facts
+from .pages import as_html
 from .publishing import as_json, as_markdown, verdict
 from .tally import Tally, tallied
 from .waivers import read_waivers
 
-__all__ = ["conformance"]
+__all__ = ["conformance", "conformance_page"]
 
 _WITH_WAIVERS = 3
 
@@ -37,6 +38,7 @@ _WITH_WAIVERS = 3
 @click.option("--tier", type=click.IntRange(0, 4), default=1, help="Go up to this tier.")
 @click.option("--scale", type=float, default=1.0, help="Multiply all large counts.")
 @click.option("--workers", type=int, default=0, help="Processes; 0 for this one.")
+@click.option("--alternate", type=int, help="From this tier on, each test in one colour only.")
 @click.option("--report", type=click.Path(path_type=Path), help="Leave the report here.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON, for programs.")
 @click.option("--contract", "version", default="", help="Only what this version promised.")
@@ -46,6 +48,7 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
     tier: int,
     scale: float,
     workers: int,
+    alternate: int | None,
     report: Path | None,
     as_data: bool,  # noqa: FBT001  (a flag of the command line)
     version: str,
@@ -62,14 +65,30 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
         options = [f"--qcore-tier={tier}", f"--qcore-scale={scale}"]
         options += ["-n", str(workers)] if workers else []
         options += ["-k", expression] if expression else []
+        options += [] if alternate is None else [f"--qcore-alternate={alternate}"]
         options += [f"--qcore-contract={version}"] if version else []
         _run_suite(url, place, options)
         tally = _tally(url, tier, place / "outcomes.json", version)
         (place / "conformance.json").write_text(json.dumps(as_json(tally), indent=1))
         (place / "conformance.md").write_text(as_markdown(tally))
+        (place / "conformance.html").write_text(as_html([as_json(tally)]))
     click.echo(json.dumps(as_json(tally)) if as_data else as_markdown(tally))
     click.echo(verdict(tally), err=True)
     sys.exit(0 if tally.conforms else _WITH_WAIVERS if tally.but_for_waivers else 1)
+
+
+@click.command("conformance-page")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=True)
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="conformance.html", show_default=True
+)
+def conformance_page(folders: tuple[Path, ...], out: Path) -> None:
+    """Put the reports that lie in some FOLDERS on one page."""
+    reports = [json.loads((folder / "conformance.json").read_text()) for folder in folders]
+    out.write_text(as_html(reports))
+    click.echo(f"{len(reports)} reports on {out}")
 
 
 def _run_suite(url: str, place: Path, options: list[str]) -> None:

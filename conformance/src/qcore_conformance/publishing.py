@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from .bed import Figure
 from .outcomes import Outcome
 from .tally import Finding, Tally
 
@@ -28,21 +29,29 @@ def as_json(tally: Tally) -> dict[str, Any]:
             for row in tally.rows
         ],
         "invariants": [_finding(one) for one in tally.findings],
-        "figures": [
-            {"test": test, "what": what, "value": value, "unit": unit}
-            for test, (what, value, unit) in tally.figures
-        ],
+        "figures": [{"test": test, **_figure(figure)} for test, figure in tally.figures],
     }
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    what, value, unit = figure
+    return {"what": what, "value": value, "unit": unit}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "id": finding.invariant.id,
+        "text": finding.invariant.text,
         "capability": finding.invariant.capability,
         "outcome": str(finding.outcome),
         "why": finding.why,
         "tests": [
-            {"test": test.test, "outcome": str(test.outcome), "why": test.why}
+            {
+                "test": test.test,
+                "outcome": str(test.outcome),
+                "why": test.why,
+                "figures": [_figure(one) for one in test.figures],
+            }
             for test in finding.tests
         ],
     }

@@ -9,11 +9,8 @@ are a tenth of the contract's. ``make conformance-full`` leaves nothing out.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +20,8 @@ from qcore_conformance.harness import Harness
 from qcore_conformance.harnesses import MemoryHarness, ServedRedis
 from qcore_conformance.runs import Run
 from qcore_conformance.suite import suite
-from qcore_sqlite.harness import SqliteHarness
 
-__all__ = ["on_a_file", "on_other_servers", "on_the_newest", "on_the_oldest", "within_a_process"]
+__all__ = ["on_other_servers", "on_the_newest", "on_the_oldest", "within_a_process"]
 
 _SCALE = 0.1
 _SMOKE = frozenset(
@@ -35,18 +31,6 @@ _SMOKE = frozenset(
         "Q-REC-06", "Q-REC-15", "Q-RETRY-01",
     }
 )  # fmt: skip
-
-
-class _FileHarness(SqliteHarness):
-    """The SQLite adapter on a file that goes with the tests."""
-
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="qcore-"))
-        super().__init__(f"sqlite://{self._folder}/jobs.db")
-
-    def stop(self) -> None:
-        """Remove the file."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @cache  # one server for all tests of a process, not one for each
@@ -78,8 +62,3 @@ def on_other_servers(design: str) -> Mapping[str, Any]:
 def within_a_process() -> Mapping[str, Any]:
     """The reference, in both colours."""
     return suite(lambda: MemoryHarness("memory://conformance"), Run(tier=1, scale=_SCALE))
-
-
-def on_a_file() -> Mapping[str, Any]:
-    """The example of somebody else's adapter, in one colour for each test."""
-    return suite(_FileHarness, Run(tier=1, alternate=0, scale=_SCALE))
