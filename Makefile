@@ -53,6 +53,10 @@ conformance: setup ## Hold every adapter to the contract, as far as a healthy ma
 mutants: setup ## Try the suite on adapters that are broken on purpose: ARGS=one-of-them
 	$(BIN)/python -m conformance.tests.mutants.whole $(ARGS)
 
+.PHONY: conformance-full
+conformance-full: setup ## Hold every adapter to everything, on every server, and publish it: hours
+	$(BIN)/python tools/full.py --tier 4 --workers $(WORKERS) $(ARGS)
+
 .PHONY: torture
 torture: setup ## Break workers, replies and servers under load: MINUTES=10 for longer
 	@for design in list streams; do \

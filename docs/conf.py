@@ -13,7 +13,7 @@ project_copyright = "2026, the qcore authors"
 version = release = installed_version("qcore-jobs")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "conformance/extra"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -25,6 +25,7 @@ maximum_signature_line_length = 90
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
+html_extra_path = ["conformance/extra"]
 html_title = f"qcore {release}"
 
 

@@ -21,6 +21,7 @@ import click
 import qcore
 
 from .contract import contract
+from .harness import Harness
 from .harnesses import harness_for
 from .notes import read_notes, suite_facts
 from .pages import as_html
@@ -38,6 +39,7 @@ _WITH_WAIVERS = 3
 @click.option("--tier", type=click.IntRange(0, 4), default=1, help="Go up to this tier.")
 @click.option("--scale", type=float, default=1.0, help="Multiply all large counts.")
 @click.option("--workers", type=int, default=0, help="Processes; 0 for this one.")
+@click.option("--server", default="", help="Start this server for it, such as redis-6.2.14.")
 @click.option("--alternate", type=int, help="From this tier on, each test in one colour only.")
 @click.option("--report", type=click.Path(path_type=Path), help="Leave the report here.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON, for programs.")
@@ -48,6 +50,7 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
     tier: int,
     scale: float,
     workers: int,
+    server: str,
     alternate: int | None,
     report: Path | None,
     as_data: bool,  # noqa: FBT001  (a flag of the command line)
@@ -57,18 +60,20 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
     """Check the adapter that URL names against the contract."""
     try:
         contract(version)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--contract") from None
+        harness = harness_for(url, server)
+    except (ValueError, LookupError) as error:
+        raise click.UsageError(str(error)) from None
     with tempfile.TemporaryDirectory(prefix="qcore-") as folder:
         place = report or Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         options = [f"--qcore-tier={tier}", f"--qcore-scale={scale}"]
         options += ["-n", str(workers)] if workers else []
         options += ["-k", expression] if expression else []
+        options += [f"--qcore-server={server}"] if server else []
         options += [] if alternate is None else [f"--qcore-alternate={alternate}"]
         options += [f"--qcore-contract={version}"] if version else []
         _run_suite(url, place, options)
-        tally = _tally(url, tier, place / "outcomes.json", version)
+        tally = _tally(harness, tier, place / "outcomes.json", version)
         (place / "conformance.json").write_text(json.dumps(as_json(tally), indent=1))
         (place / "conformance.md").write_text(as_markdown(tally))
         (place / "conformance.html").write_text(as_html([as_json(tally)]))
@@ -106,8 +111,7 @@ def _run_suite(url: str, place: Path, options: list[str]) -> None:
         )
 
 
-def _tally(url: str, tier: int, notes: Path, version: str) -> Tally:
-    harness = harness_for(url)
+def _tally(harness: Harness, tier: int, notes: Path, version: str) -> Tally:
     waivers = read_waivers(harness.waivers, datetime.now(UTC).date())
     harness.start()
     try:

@@ -17,7 +17,7 @@ from .addresses import Address, Unix
 from .client import RawClient
 from .harness import Harness, UrlHarness
 from .redis_faults import RedisFaults
-from .servers import Binary, Server, newest
+from .servers import Binary, Server, available_servers, newest
 
 __all__ = ["GROUP", "MemoryHarness", "RedisHarness", "ServedRedis", "harness_for"]
 
@@ -190,11 +190,32 @@ _BUILT_IN: Mapping[str, Callable[[str], Harness]] = {
 }
 
 
-def harness_for(url: str) -> Harness:
-    """The harness for a URL: a registered one, a built-in one, or one that only knows the URL."""
+def harness_for(url: str, server: str = "") -> Harness:
+    """The harness for a URL: a registered one, a built-in one, or one that only knows the URL.
+
+    Args:
+        url: The URL of the adapter.
+        server: The name of a server, such as ``redis-6.2.14``, that is started for the adapter;
+            of the URL only the scheme counts then.
+
+    Raises:
+        LookupError: If there is no such server, or it is none for this adapter.
+    """
     scheme = url.partition("://")[0]
+    if server:
+        return _served(scheme, server)
     for point in entry_points(group=GROUP):
         if scheme == point.name:
             made: Harness = point.load()(url)
             return made
     return _BUILT_IN.get(scheme.partition("+")[0], UrlHarness)(url)
+
+
+def _served(scheme: str, server: str) -> ServedRedis:
+    family, _, design = scheme.partition("+")
+    if family != "redis":
+        raise LookupError(f"{scheme} does not run on a server of the suite's own")
+    binaries = {binary.name: binary for binary in available_servers()}
+    if server not in binaries:
+        raise LookupError(f"there is no server {server!r} here, but {', '.join(binaries)}")
+    return ServedRedis(design.removesuffix("+embedded"), binaries[server])

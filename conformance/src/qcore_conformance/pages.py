@@ -24,7 +24,6 @@ _SIGNS: Mapping[str, str] = {
     Outcome.NOT_APPLICABLE: "∅",
     Outcome.NOT_RUN: "·",
 }
-_WORTH_TELLING = frozenset(Outcome) - {Outcome.PASS}
 
 
 def as_html(reports: Sequence[Mapping[str, Any]]) -> str:
@@ -55,7 +54,8 @@ def _column(number: int, report: Mapping[str, Any]) -> dict[str, Any]:
     header: Mapping[str, Any] = report["header"]
     found: dict[str, list[Mapping[str, Any]]] = {}
     for one in report["invariants"]:
-        found.setdefault(one["capability"], []).append(one)
+        tests = [{**test, "worth_telling": _is_worth_telling(test)} for test in one["tests"]]
+        found.setdefault(one["capability"], []).append({**one, "tests": tests})
     return {
         "id": f"c{number}",
         "adapter": header["adapter"],
@@ -66,6 +66,10 @@ def _column(number: int, report: Mapping[str, Any]) -> dict[str, Any]:
         "cells": {row["capability"]: row for row in report["capabilities"]},
         "invariants": found,
     }
+
+
+def _is_worth_telling(test: Mapping[str, Any]) -> bool:
+    return test["outcome"] != Outcome.PASS or bool(test["figures"])
 
 
 def _server(facts: Mapping[str, str]) -> str:

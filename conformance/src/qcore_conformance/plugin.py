@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the suite."""
     group = parser.getgroup("qcore", "conformance of a qcore adapter")
     group.addoption("--qcore-url", help="test the adapter that this URL names")
+    group.addoption("--qcore-server", default="", help="start this server for it: redis-6.2.14")
     group.addoption("--qcore-harness", help="test with this harness: module:Class")
     group.addoption("--qcore-tier", type=int, help="go up to this tier, 0 to 4; by default 1")
     group.addoption("--qcore-scale", type=float, help="multiply all large counts")
@@ -154,7 +155,7 @@ def qcore_harness(request: pytest.FixtureRequest) -> Callable[[], Harness]:
     if named := request.config.getoption("--qcore-harness"):
         return _by_name(str(named))
     if url := request.config.getoption("--qcore-url") or os.environ.get("QCORE_URL"):
-        return _by_url(str(url))
+        return _by_url(str(url), str(request.config.getoption("--qcore-server")))
     raise NotRun("give --qcore-url or --qcore-harness to say what to test")
 
 
@@ -166,8 +167,8 @@ def _by_name(name: str) -> Callable[[], Harness]:
 
 
 @cache
-def _by_url(url: str) -> Callable[[], Harness]:
-    return partial(harness_for, url)
+def _by_url(url: str, server: str) -> Callable[[], Harness]:
+    return partial(harness_for, url, server)
 
 
 @pytest.fixture
