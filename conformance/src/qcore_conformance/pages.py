@@ -7,7 +7,7 @@ that needs nothing beside itself: no network, no script.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 
@@ -82,6 +82,7 @@ def _server(facts: Mapping[str, str]) -> str:
 def _facts(header: Mapping[str, Any]) -> list[tuple[str, str]]:
     told: list[tuple[str, str]] = []
     for name, value in header.items():
-        items: Mapping[str, Any] = value if isinstance(value, Mapping) else {name: value}
+        nested = isinstance(value, Mapping)
+        items = cast("Mapping[str, object]", value) if nested else {name: cast("object", value)}
         told += [(key, str(item)) for key, item in items.items()]
     return told
