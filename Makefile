@@ -41,10 +41,6 @@ demo: setup ## Watch jobs survive the death of their worker
 test: setup ## Run every test, and the snippets of the pages
 	$(BIN)/pytest --numprocesses $(WORKERS) $(ARGS)
 
-.PHONY: crash
-crash: setup ## Kill consumers, producers and servers at every step
-	$(BIN)/pytest --numprocesses $(WORKERS) tests/crash $(ARGS)
-
 .PHONY: conformance
 conformance: setup ## Hold every adapter to the contract, as far as a healthy machine lasts
 	$(BIN)/pytest --numprocesses $(WORKERS) conformance/tests/suite $(ARGS)
