@@ -206,6 +206,9 @@ class _Lifted:
     async def remove(self, queue: str, ids: Sequence[str]) -> int:
         return await self._call(self._inspection.remove, queue, ids)
 
+    async def cancel(self, queue: str, job_id: str) -> State | None:
+        return await self._call(self._control.cancel, queue, job_id)
+
     async def pause(self, queue: str) -> None:
         await self._call(self._control.pause, queue)
 

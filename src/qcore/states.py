@@ -6,6 +6,7 @@
       │               ├─expire───▶ ready
       └──redrive── dead ◀──dead_letter, expire past a limit
     any waiting or dead job ──purge──▶ dropped
+    any job ──cancel──▶ dropped
 
 Nothing else in qcore decides which step is legal.
 """
@@ -43,6 +44,7 @@ class Event(StrEnum):
     DUE = "due"
     REDRIVE = "redrive"
     PURGE = "purge"
+    CANCEL = "cancel"
 
 
 INSPECTABLE: tuple[State, ...] = (State.READY, State.DELAYED, State.HELD, State.DEAD)
@@ -52,16 +54,20 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
     {
         (State.READY, Event.TAKE): State.HELD,
         (State.READY, Event.PURGE): State.DROPPED,
+        (State.READY, Event.CANCEL): State.DROPPED,
         (State.DELAYED, Event.DUE): State.READY,
         (State.DELAYED, Event.PURGE): State.DROPPED,
+        (State.DELAYED, Event.CANCEL): State.DROPPED,
         (State.HELD, Event.ACK): State.DONE,
         (State.HELD, Event.RELEASE): State.READY,
         (State.HELD, Event.RETRY): State.DELAYED,
         (State.HELD, Event.EXPIRE): State.READY,
         (State.HELD, Event.EXHAUST): State.DEAD,
         (State.HELD, Event.DEAD_LETTER): State.DEAD,
+        (State.HELD, Event.CANCEL): State.DROPPED,
         (State.DEAD, Event.REDRIVE): State.READY,
         (State.DEAD, Event.PURGE): State.DROPPED,
+        (State.DEAD, Event.CANCEL): State.DROPPED,
     }
 )
 

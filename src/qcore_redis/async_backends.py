@@ -212,6 +212,10 @@ class AsyncStoredBackend:
         """Drop the named dead jobs."""
         return await self._run(self._programs.remove(queue, ids))
 
+    async def cancel(self, queue: str, job_id: str) -> State | None:
+        """Drop one job."""
+        return await self._run(self._programs.cancel(queue, job_id))
+
     async def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         await self._run(self._programs.pause(queue, on=True))

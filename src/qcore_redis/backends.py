@@ -223,6 +223,10 @@ class StoredBackend:
         """Drop the named dead jobs."""
         return self._run(self._programs.remove(queue, ids))
 
+    def cancel(self, queue: str, job_id: str) -> State | None:
+        """Drop one job."""
+        return self._run(self._programs.cancel(queue, job_id))
+
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         self._run(self._programs.pause(queue, on=True))

@@ -35,6 +35,8 @@ Words = tuple[Any, ...]
 
 _ANSWER_KEPT_MS = 60_000
 _PAGE = 1000
+_MOST_CLAIMS = 20
+"""How often a job is looked for that goes from hand to hand meanwhile."""
 _OVERTIME = 0.25
 _LONGEST_SLEEP = 1.75
 """Seconds that the server may let a sleeper of the list adapter wait."""
@@ -220,6 +222,22 @@ class StoredPrograms:
         reply = yield from self._call("stats", queue, ())
         ready, delayed, held, dead, enqueued, acked, dropped, paused = reply
         return QueueStats(ready, delayed, held, dead, enqueued, acked, dropped, bool(paused))
+
+    def cancel(self, queue: str, job_id: str) -> Program[Words, State | None]:
+        """Drop one job; says in which state it was. It is looked for in steps."""
+        script, where = load("cancel", self._store), b""
+        claims: list[str] = []
+        for _ in range(_MOST_CLAIMS):
+            keys = [*self._declared("cancel", queue, None), *claims]
+            said = b"more"
+            while said == b"more":
+                said, where = yield from evaluate(script, keys, (job_id, where))
+            if said != b"claimed":
+                return State(said.decode()) if said else None
+            # A sleeper was just given it, and takes it soon unless it is dead.
+            owners = yield ("ZRANGE", self.keys(queue).one("waiters"), 0, -1)
+            claims = [self.keys(queue).claim_of(owner.decode()) for owner in owners]
+        return None
 
     def pause(self, queue: str, *, on: bool) -> Program[Words, None]:
         """Pause a queue, or let it go on."""

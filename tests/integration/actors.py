@@ -160,6 +160,10 @@ class Line(Protocol):
         """Remove."""
         ...
 
+    def cancel(self, job_id: str) -> qcore.State | None:
+        """Cancel."""
+        ...
+
     def pause(self) -> None:
         """Pause."""
         ...

@@ -220,6 +220,10 @@ class AsyncLine:
         """Remove."""
         return self.portal.call(self.inner.remove(ids))
 
+    def cancel(self, job_id: str) -> qcore.State | None:
+        """Cancel."""
+        return self.portal.call(self.inner.cancel(job_id))
+
     def pause(self) -> None:
         """Pause."""
         self.portal.call(self.inner.pause())

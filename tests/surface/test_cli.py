@@ -39,7 +39,7 @@ def shell() -> Iterator[Command]:
     """The command line, with one ready and one dead job."""
     with command() as one:
         one.bury("mail", b"dead")
-        one.connection.queue("mail").enqueue(b"ready")
+        one.connection.queue("mail").enqueue(b"ready", id="mine")
         yield one
 
 
@@ -59,6 +59,7 @@ def shape(row: Mapping[str, object]) -> dict[str, type | None]:
         ("queue get mail", JOB),
         ("queue put mail x", {"queue": str, "id": str, "created": bool, "receivers": None}),
         ("queue purge mail --yes", DONE),
+        ("job cancel mail mine --yes", {"queue": str, "id": str, "was": str}),
         ("dead ls mail", LYING),
         ("dead redrive mail --all --yes", DONE),
         ("dead rm mail --all --yes", DONE),
@@ -79,6 +80,8 @@ def test_json_has_the_documented_shape(
         ("queue get empty", Exit.NOTHING),
         ("dead redrive mail unknown --yes", Exit.NOTHING),
         ("dead rm mail unknown --yes", Exit.NOTHING),
+        ("job cancel mail unknown --yes", Exit.NOTHING),
+        ("job cancel mail mine", Exit.USAGE),
         ("queue", Exit.OK),
         ("queue unknown", Exit.USAGE),
         ("queue peek mail --state lost", Exit.USAGE),

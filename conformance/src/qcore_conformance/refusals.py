@@ -117,6 +117,7 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.pause(),
         lambda scene: scene.queue.resume(),
     ),
+    "cancel": (lambda scene: scene.queue.cancel(scene.delivery.job.id),),
     "take_at_full_memory": (),
     "thread_safe": (),
     "receivers": (),

@@ -85,6 +85,13 @@ class Control(Protocol):
         """``pause``: go on, and wake those who wait for work."""
         ...
 
+    def cancel(self, queue: str, job_id: str) -> State | None:
+        """``cancel``: drop one job, wherever it is, in one step; says in which state it was.
+
+        Of one that is held every later settle is refused.
+        """
+        ...
+
 
 class AsyncControl(Protocol):
     """As ``Control``, awaited."""
@@ -95,6 +102,10 @@ class AsyncControl(Protocol):
 
     async def resume(self, queue: str) -> None:
         """As ``Control.resume``."""
+        ...
+
+    async def cancel(self, queue: str, job_id: str) -> State | None:
+        """As ``Control.cancel``."""
         ...
 
 

@@ -211,6 +211,10 @@ class MemoryBackend:
         """Drop the named dead jobs."""
         return self._act(queue, lambda line, _: line.remove(ids))
 
+    def cancel(self, queue: str, job_id: str) -> State | None:
+        """Drop one job."""
+        return self._act(queue, lambda line, _: line.cancel(job_id))
+
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         self._keep(queue)

@@ -36,6 +36,7 @@ PROMISES = Capabilities(
                 "peek",
                 "purge",
                 "pause",
+                "cancel",
                 "thread_safe",
             ]
         },

@@ -22,7 +22,7 @@ from qcore.backend import (
     Verb,
 )
 from qcore.options import PRIORITIES
-from qcore.states import Event, State, step
+from qcore.states import INSPECTABLE, Event, State, step
 
 __all__ = ["MemoryQueue"]
 
@@ -329,6 +329,25 @@ class MemoryQueue:
         else:
             self._dead.clear()
         return len(doomed)
+
+    def cancel(self, job_id: str) -> State | None:
+        """Drop one job, wherever it is; says in which state it was."""
+        for state in INSPECTABLE:
+            entry = next((one for one in self._in_state(state) if one.id == job_id), None)
+            if entry is not None:
+                self._remove(entry)
+                entry.move(Event.CANCEL)
+                self._dropped += 1
+                return state
+        return None
+
+    def _remove(self, entry: _Entry) -> None:
+        if entry.state is State.READY:
+            self._ready[entry.priority].remove(entry)
+        elif entry.state is State.HELD:
+            del self._held[entry.token]
+        else:
+            (self._delayed if entry.state is State.DELAYED else self._dead).remove(entry)
 
     def redrive(self, ids: Sequence[str] | None) -> int:
         """Make dead jobs ready again."""

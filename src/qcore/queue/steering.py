@@ -9,6 +9,8 @@ from typing import TypeVar, cast
 from qcore.backend import Control
 from qcore.consume.home import Home
 from qcore.consume.session import Session
+from qcore.options import job_id as checked_id
+from qcore.states import State
 
 __all__ = ["Steering"]
 
@@ -46,6 +48,27 @@ class Steering:
             QcoreError: As ``pause``.
         """
         self._control("pause", "resume the queue", lambda inside: inside.resume(self.name))
+
+    def cancel(self, job_id: str) -> State | None:
+        """Drop one job for good, wherever it is.
+
+        One that somebody works on is taken from their hands: their next beat marks the delivery
+        as lost, and what they settle is refused with ``LeaseLost``.
+
+        Args:
+            job_id: The job's id, as ``enqueue`` gave it.
+
+        Returns:
+            The state that it was in, or ``None`` if there is no such job (any more).
+
+        Raises:
+            InvalidInput: If that cannot be an id; nothing was sent.
+            QcoreError: As ``pause``.
+        """
+        wanted = checked_id("id", job_id)
+        return self._control(
+            "cancel", "cancel the job", lambda inside: inside.cancel(self.name, wanted)
+        )
 
     def _control(self, needs: str, doing: str, act: Callable[[Control], T]) -> T:
         session = self.session

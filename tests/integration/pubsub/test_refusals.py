@@ -33,6 +33,7 @@ LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {
     "redrive": ("redrive", lambda line: line.redrive()),
     "redrive-some": ("redrive", lambda line: line.redrive(["mine"])),
     "remove": ("dead_letter", lambda line: line.remove(["mine"])),
+    "cancel": ("cancel", lambda line: line.cancel("mine")),
     "pause": ("pause", lambda line: line.pause()),
     "resume": ("pause", lambda line: line.resume()),
 }

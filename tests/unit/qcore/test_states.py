@@ -19,6 +19,10 @@ LEGAL = {
     ("held", "dead_letter", "dead"),
     ("dead", "redrive", "ready"),
     ("dead", "purge", "dropped"),
+    ("ready", "cancel", "dropped"),
+    ("delayed", "cancel", "dropped"),
+    ("held", "cancel", "dropped"),
+    ("dead", "cancel", "dropped"),
 }
 
 

@@ -64,6 +64,7 @@ _PROMISES = Capabilities(
         "receivers": "a queue that stores does not know who listens",
         "gap": "a queue that stores misses nothing",
         "pause": "a queue in a file has no switch; stop its consumers instead",
+        "cancel": "this adapter has no way to a single job; purge drops all",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

@@ -165,3 +165,18 @@ end
 function store.refs_of_id(id)
   return {id}
 end
+
+-- The job of this id, if there is one.
+function store.locate(id)
+  return redis.call('HEXISTS', key.jobs, id) == 1 and {ref = id} or nil
+end
+
+-- Where elements wait, but for those that were given to sleepers.
+function store.lines()
+  return key.ready
+end
+
+-- What can be said of a job that is stored and found nowhere.
+function store.elsewhere()
+  return 'claimed'
+end

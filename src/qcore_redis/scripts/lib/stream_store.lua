@@ -5,6 +5,8 @@
 -- out before what is new.
 
 local GROUP = 'qcore'
+local STEP = 100
+local LOOK = 2000
 local store = {}
 
 function store.requeue(job)
@@ -259,4 +261,35 @@ end
 -- Dead jobs lie in the hash; what is foreign is called by its ref.
 function store.refs_of_id(id)
   return {'j:' .. id, id}
+end
+
+-- The job of this id, if there is one; or nothing and where to go on, since bodies are looked
+-- through: an entry stays in its place until its job is finished.
+function store.locate(id, where)
+  if redis.call('HEXISTS', key.jobs, id) == 1 then return {ref = 'j:' .. id} end
+  local first, after = string.match(where, '^(%d) (.+)$')
+  local looked = 0
+  for level = tonumber(first or 1), LEVELS do
+    after = after or '-'
+    repeat
+      local entries = redis.call('XRANGE', key.new[level], after, '+', 'COUNT', STEP)
+      for _, entry in ipairs(entries) do
+        if fields_of(entry) == id then return {ref = ref_of(level, entry[1]), level = level} end
+        after = '(' .. entry[1]
+      end
+      looked = looked + #entries
+      if looked >= LOOK then return nil, level .. ' ' .. after end
+    until #entries < STEP
+    after = nil
+  end
+  return nil
+end
+
+function store.lines()
+  return key.again
+end
+
+-- An entry that nobody has taken yet waits where it is.
+function store.elsewhere(job)
+  return entry_of(job) and 'ready' or ''
 end

@@ -428,3 +428,18 @@ def test_a_paused_queue_is_as_if_nobody_asked() -> None:
     assert line.queue.stats() == QueueStats(ready=1, delayed=1, held=1, enqueued=3, paused=True)
     line.queue.resume()
     assert line.queue.available(line.clock.time()) == 3
+
+
+def test_a_job_is_cancelled_wherever_it_is() -> None:
+    """Once, counted, and with its state as the answer."""
+    line = Line()
+    line.put("held", "dead")
+    held, dead = line.take()
+    line.settle(Verb.DEAD_LETTER, dead)
+    line.put("ready", "other")
+    line.put("delayed", delay=5.0)
+    for name in ("ready", "delayed", "held", "dead"):
+        assert line.queue.cancel(name) is State(name)
+        assert line.queue.cancel(name) is None
+    assert line.settle(Verb.ACK, held) == [False]
+    assert line.queue.stats() == QueueStats(ready=1, enqueued=5, dropped=4)

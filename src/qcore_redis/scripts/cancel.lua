@@ -1,0 +1,92 @@
+-- Drops one job, wherever it is. Works at full memory. What waits is looked through, so this costs
+-- the more the longer the queue is.
+--
+-- KEYS: meta leased delayed jobs dead graves notes started {lines} then processing lists to look into
+-- ARGV: id where; where the last call said to go on, '' at first
+-- Returns {state, where}: the state that the job was in; '' if it is not there; 'more' if another
+-- call has to go on looking; 'claimed' if it is in a processing list.
+--- include: common
+--- include: store
+
+local PAGE = 1000
+
+check_types()
+check_levels()
+redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
+local job, where = store.locate(ARGV[1], ARGV[2])
+if not job then return {where and 'more' or '', where or ''} end
+local prefix = job.ref .. '|'
+
+local function is_it(element)
+  return string.sub(element, 1, #prefix) == prefix
+end
+
+-- How the job's element looks if it was never taken.
+local function fresh(level)
+  return prefix .. level .. '|0|1|0|0'
+end
+
+-- The job's member of a sorted set; false if it has none.
+local function member_of(zset)
+  for level = 1, LEVELS do
+    if redis.call('ZSCORE', zset, fresh(level)) then return fresh(level) end
+  end
+  local cursor = '0'
+  repeat
+    local reply = redis.call('ZSCAN', zset, cursor, 'MATCH', prefix .. '*', 'COUNT', PAGE)
+    cursor = reply[1]
+    if reply[2][1] then return reply[2][1] end
+  until cursor == '0'
+  return false
+end
+
+-- Removes the job's element from a line; says whether it was there. What came back lies in front.
+local function pulled(line, level)
+  if redis.call('LREM', line, 1, fresh(level)) == 1 then return true end
+  local skip = 0
+  repeat
+    local elements = next_of(line, skip, PAGE)
+    for _, element in ipairs(elements) do
+      if is_it(element) then return redis.call('LREM', line, -1, element) == 1 end
+    end
+    skip = skip + #elements
+  until #elements < PAGE
+  return false
+end
+
+local function pulled_from_any()
+  for level, line in ipairs(store.lines()) do
+    if pulled(line, level) then return true end
+  end
+  for i = UNIQUE_KEYS, #KEYS do
+    if pulled(KEYS[i], NORMAL) then return true end
+  end
+  return false
+end
+
+local function removed()
+  local token = member_of(key.leased)
+  if token then
+    redis.call('SREM', key.started, token)
+    redis.call('ZREM', key.leased, token)
+    return 'held'
+  end
+  local element = member_of(key.delayed)
+  if element then
+    redis.call('ZREM', key.delayed, element)
+    return 'delayed'
+  end
+  if redis.call('ZREM', key.dead, job.ref) == 1 then
+    redis.call('HDEL', key.graves, job.ref)
+    return 'dead'
+  end
+  return pulled_from_any() and 'ready' or store.elsewhere(job)
+end
+
+local state = removed()
+if state ~= '' and state ~= 'claimed' then
+  store.forget({job})
+  redis.call('HDEL', key.notes, job.ref)
+  count('dropped', 1)
+end
+return {state, ''}

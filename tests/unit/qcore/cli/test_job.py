@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from tests.unit.qcore.cli.command import Command
+
+
+def test_cancel_drops_the_jobs_that_are_named(shell: Command) -> None:
+    """Each with what it was, and an exit code that says whether all were there."""
+    first, second, third = shell.connection.queue("mail").enqueue_many([b"1", b"2", b"3"])
+    assert shell.run("job", "cancel", "mail", first, "--yes").stdout == f"{first}: ready\n"
+    held = shell.connection.queue("mail").reserve(timeout=0)
+    assert held is not None
+    result = shell.run("job", "cancel", "mail", second, first, "--yes")
+    assert result.stdout == f"{second}: held\n{first}: not there\n"
+    assert result.exit_code == 1
+    assert shell.rows("job", "cancel", "mail", third, "--yes") == [
+        {"queue": "mail", "id": third, "was": "ready"}
+    ]
+    assert shell.connection.queue("mail").stats().dropped == 3
+
+
+def test_cancel_wants_a_yes(shell: Command) -> None:
+    """What cannot be undone is not done by accident."""
+    job_id = shell.connection.queue("mail").enqueue(b"x")
+    refused = shell.run("job", "cancel", "mail", job_id)
+    assert (refused.exit_code, "--yes" in refused.stderr) == (2, True)
+    assert shell.connection.queue("mail").stats().ready == 1
