@@ -9,6 +9,7 @@ that a test opened is closed at its end.
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,6 +49,7 @@ class Bed:
         namespace: A namespace of this test alone.
         capabilities: What the running adapter claims.
         figures: What the test measured, for the report.
+        seed: What values that are made up are made from.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Bed:
         *,
         tier: int,
         scale: float = 1.0,
+        seed: int | None = None,
     ) -> None:
         self.harness = harness
         self.colour = colour
@@ -66,6 +69,7 @@ class Bed:
         self.capabilities = capabilities
         self.tier = tier
         self.figures: list[Figure] = []
+        self.seed = random.getrandbits(32) if seed is None else seed
         self._scale = scale
         self._exits = contextlib.ExitStack()
 

@@ -1,11 +1,11 @@
 """Values made up by Hypothesis, for tests that are given a bed.
 
-The seed is chosen anew for each test and noted with its figures, so that a run can be repeated.
+The seed is that of the run, or a new one for each test; it is noted with the figures, so that a
+test can be repeated.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -37,12 +37,11 @@ def settings_of(examples: int, steps: int = 50) -> hypothesis.settings:
 
 def for_all(bed: Bed, values: SearchStrategy[T], check: Callable[[T], None], count: int) -> None:
     """Check something of so many values; what fails is made as simple as possible first."""
-    seed = random.getrandbits(32)
-    bed.figure("seed", seed, "")
+    bed.figure("seed", bed.seed, "")
     bed.figure("examples", count, "")
 
     @settings_of(count)
-    @hypothesis.seed(seed)
+    @hypothesis.seed(bed.seed)
     @hypothesis.given(values)
     def run(value: T) -> None:
         check(value)

@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--qcore-harness", help="test with this harness: module:Class")
     group.addoption("--qcore-tier", type=int, help="go up to this tier, 0 to 4; by default 1")
     group.addoption("--qcore-scale", type=float, help="multiply all large counts")
+    group.addoption("--qcore-seed", type=int, help="make values up from this, the same each time")
     group.addoption(
         "--qcore-alternate",
         type=int,
@@ -98,7 +99,7 @@ def _is_played(config: pytest.Config, item: pytest.Item) -> bool:
 
 def _run(config: pytest.Config, item: pytest.Item) -> Run:
     """How much of the suite the options want, and the module that a test stands in."""
-    names = ("tier", "alternate", "scale")
+    names = ("tier", "alternate", "scale", "seed")
     asked = Run(**{name: config.getoption(f"--qcore-{name}") for name in names})
     own: Run | None = getattr(_module(item), RUN_ATTRIBUTE, None)
     return asked.or_else(own or Run()).or_else(Run(tier=1, scale=1.0))
@@ -185,7 +186,7 @@ def bed(
     request.node.stash[_WAIVERS] = read_waivers(harness.waivers, datetime.now(UTC).date())
     _admit(request.node, capabilities, tier)
     namespace = f"t{uuid.uuid4().hex[:12]}"
-    made = Bed(harness, colour, namespace, capabilities, tier=tier, scale=scale)
+    made = Bed(harness, colour, namespace, capabilities, tier=tier, scale=scale, seed=run.seed)
     request.node.user_properties.append((FIGURES, made.figures))
     try:
         yield made

@@ -28,11 +28,13 @@ class Run:
         tier: The highest tier, 0 to 4.
         alternate: From this tier on, a test runs in one colour, which its name decides.
         scale: What large counts are multiplied by.
+        seed: What values that are made up are made from; a new one for each test if not said.
     """
 
     tier: int | None = None
     alternate: int | None = None
     scale: float | None = None
+    seed: int | None = None
 
     def or_else(self, other: Run) -> Run:
         """What this one says, and what the other says of the rest."""
