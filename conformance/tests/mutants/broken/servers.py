@@ -17,6 +17,7 @@ from qcore.capabilities import Capabilities, Claim
 from qcore.codec import decode_envelope
 from qcore.errors import Corrupt
 from qcore_redis.adapters import pubsub, reliable_list, streams
+from qcore_redis.faults import Refused
 
 __all__ = [
     "acks_resurrect",
@@ -50,7 +51,8 @@ class _OnServer(Wrapper):
         """As the sound one, and what the client itself raises."""
         if isinstance(error, redis.ConnectionError | redis.TimeoutError):
             return Fault.INDETERMINATE
-        fault: Fault | None = self.inner.classify(error)
+        answer = Refused(str(error)) if isinstance(error, redis.ResponseError) else error
+        fault: Fault | None = self.inner.classify(answer)
         return fault
 
 
