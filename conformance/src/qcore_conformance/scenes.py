@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
@@ -19,6 +19,7 @@ __all__ = [
     "at_once",
     "drained",
     "endings",
+    "lined_up",
     "pass_time",
     "quiet",
     "taken",
@@ -72,6 +73,12 @@ def drained(queue: qcore.Queue) -> list[qcore.Delivery]:
         queue.ack_many(batch)
         found += batch
     return found
+
+
+def lined_up(bed: Bed, jobs: Iterable[T]) -> list[T]:
+    """What came or will come, for a comparison: in order only if the adapter claims to keep it."""
+    found = list(jobs)
+    return found if bed.claims("order:fifo_single") else sorted(found, key=repr)
 
 
 def endings(bed: Bed) -> list[qcore.Verb]:

@@ -130,7 +130,8 @@ def test_each_job_of_a_batch_ends_in_its_own_way(bed: Bed) -> None:
     held = queue.settle_many([qcore.Settlement(batch[number], verb) for number, verb in verbs])
 
     assert held == [True, True]
-    assert sorted(delivery.job.body for delivery in drained(queue)) == [b"3", b"4"]
+    given_back = {batch[number].job.id for number in (3, 4)}
+    assert {delivery.job.id for delivery in drained(queue)} == given_back
     assert queue.ack_many(batch) == [False, False, True, False, False, True]
     assert quiet(queue)
 
@@ -152,4 +153,5 @@ def test_each_job_of_a_batch_has_a_lease_of_its_own(bed: Bed) -> None:
     while delivery := queue.reserve(timeout=bed.lease + bed.slack):
         delivery.ack()
         again.append(delivery.job.body)
-    assert sorted(again) == ([b"1", b"2"] if bed.claims("extend") else [b"1", b"2", b"3"])
+    ran_out = batch[1:3] if bed.claims("extend") else batch[1:]
+    assert sorted(again) == sorted(delivery.job.body for delivery in ran_out)

@@ -17,7 +17,7 @@ from qcore_conformance.bed import Bed
 from qcore_conformance.colours import Colour
 from qcore_conformance.marks import in_colour, invariant
 from qcore_conformance.outcomes import NotApplicable
-from qcore_conformance.scenes import pass_time, taken
+from qcore_conformance.scenes import lined_up, pass_time, taken
 from qcore_conformance.waiting import scaled
 
 _LOST_SIGNAL = 1.0
@@ -135,7 +135,7 @@ def test_a_reserve_without_end_outlives_every_socket_timeout(bed: Bed) -> None:
         first.ack()
         second = taken(queue)
         second.ack()
-        assert [first.job.id, second.job.id] == sent
+        assert lined_up(bed, [first.job.id, second.job.id]) == lined_up(bed, sent)
         assert {job_id.receivers for job_id in sent} <= {None, 1}
         assert queue.reserve(timeout=0.2) is None
     bed.figure("waited", length, "s")

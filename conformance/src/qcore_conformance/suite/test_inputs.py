@@ -155,8 +155,10 @@ def _scene(bed: Bed) -> _Scene:
     connection = bed.connect()
     queue = connection.queue("q")
     queue.subscribe()
-    queue.enqueue_many([b"in hand", b"ready"])
-    return _Scene(connection, queue, taken(queue, LONG if bed.claims("lease") else None))
+    queue.enqueue(b"in hand")
+    delivery = taken(queue, LONG if bed.claims("lease") else None)
+    queue.enqueue(b"ready")
+    return _Scene(connection, queue, delivery)
 
 
 def _wrong_calls(scene: _Scene, name: str) -> Iterator[Callable[[], object]]:

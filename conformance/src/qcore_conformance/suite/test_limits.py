@@ -142,7 +142,7 @@ def test_the_longest_name_works_and_a_longer_one_is_refused(bed: Bed) -> None:
     assert all(job_id.created for job_id in queue.enqueue_many(longest))
 
     queue.enqueue(b"last")
-    assert drained(queue)[-1].job.body == b"last"
+    assert b"last" in [delivery.job.body for delivery in drained(queue)]
 
 
 def _listening(bed: Bed) -> qcore.Queue:

@@ -12,26 +12,32 @@ from qcore_conformance.binaries import newest
 from qcore_conformance.harnesses import MemoryHarness, ServedRedis
 from qcore_conformance.servers import Server
 
-__all__ = ["BrokenList", "BrokenMemory", "BrokenPubSub", "BrokenStreams", "Forgetful", "SignsIn"]
+__all__ = [
+    "BrokenList",
+    "BrokenMemory",
+    "BrokenPubSub",
+    "BrokenStreams",
+    "Forgetful",
+    "SignsIn",
+    "Unordered",
+]
 
 
-def _claims(folder: str, sound: str | Path | None, scheme: str, lacks: str = "") -> Path:
-    """Claim what the sound adapter claims, under another name."""
+def _claims(
+    folder: str, sound: str | Path | None, scheme: str, differs: Mapping[str, str] | None = None
+) -> Path:
+    """Claim what the sound adapter claims, under another name, but for what differs."""
     lines = Path(str(sound)).read_text(encoding="utf-8").splitlines()
-    said = [
-        f'adapter = "{scheme}"' if line.startswith("adapter = ") else line
-        for line in lines
-        if not (lacks and line.startswith(f"{lacks} = "))
-    ]
+    said = {"adapter": f'adapter = "{scheme}"', **(differs or {})}
     path = Path(folder) / "claims.toml"
-    path.write_text("\n".join(said), encoding="utf-8")
+    path.write_text("\n".join(said.get(line.partition(" = ")[0], line) for line in lines))
     return path
 
 
 class BrokenMemory(MemoryHarness):
     """A mutant of the reference."""
 
-    lacks = ""
+    differs: Mapping[str, str] = {}
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -39,7 +45,7 @@ class BrokenMemory(MemoryHarness):
 
     def start(self) -> None:
         """Write down the claims."""
-        self.claims = _claims(self._folder.name, self.claims, self.scheme, self.lacks)
+        self.claims = _claims(self._folder.name, self.claims, self.scheme, self.differs)
 
     def stop(self) -> None:
         """Remove them."""
@@ -57,7 +63,13 @@ class BrokenMemory(MemoryHarness):
 class SignsIn(BrokenMemory):
     """One that does not offer dedup."""
 
-    lacks = "dedup"
+    differs: Mapping[str, str] = {"dedup": ""}
+
+
+class Unordered(BrokenMemory):
+    """One that keeps no order, and says so."""
+
+    differs: Mapping[str, str] = {"order": 'order = "none"', "reentry": "", "priority": ""}
 
 
 class _BrokenRedis(ServedRedis):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from conformance.tests.mutants.broken.adapter import BrokenAdapter
+from conformance.tests.mutants.broken.adapter import BrokenAdapter, Wrapper
 from qcore.backend import (
     Adapter,
     Enqueue,
@@ -19,6 +20,7 @@ from qcore.backend import (
     TakeRequest,
     Verb,
 )
+from qcore.capabilities import Capabilities, Claim
 from qcore.codec import decode_envelope, encode_envelope
 from qcore.memory.adapter import MemoryAdapter, MemoryBackend
 from qcore.memory.store import MemoryQueue
@@ -34,23 +36,29 @@ __all__ = [
     "purge_removes_held",
     "recovers_first_page",
     "redrive_loses_headers",
+    "sound_unordered",
     "stats_count_held_as_ready",
     "unfenced_ack",
 ]
 
 _MANY = 20
+_ORDERED = frozenset({"reentry", "priority"})
+"""What presumes that jobs have an order."""
 
 
 def _broken(scheme: str, queue: type[MemoryQueue]) -> Adapter:
     """The reference over another kind of store."""
+    return BrokenAdapter(scheme, _over(queue))
 
+
+def _over(queue: type[MemoryQueue]) -> Adapter:
     class Backend(MemoryBackend):
         queue_type = queue
 
     class Sound(MemoryAdapter):
         backend_type = Backend
 
-    return BrokenAdapter(scheme, Sound())
+    return Sound()
 
 
 class _AckByValue(MemoryQueue):
@@ -109,6 +117,37 @@ class _SwapsNeighbours(MemoryQueue):
             if len(line) > before >= _MANY:
                 line[-1], line[-2] = line[-2], line[-1]
         return told
+
+
+class _Unordered(MemoryQueue):
+    """Puts what is new anywhere among what waits."""
+
+    def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
+        told: list[Enqueued] = []
+        for job in jobs:
+            line = self._ready[job.priority]
+            before = len(line)
+            told += super().enqueue([job], now)
+            if len(line) > before:
+                line.insert(random.randrange(len(line)), line.pop())
+        return told
+
+
+class _PromisesNoOrder(Wrapper):
+    """Says so."""
+
+    def open(self) -> Capabilities:
+        return _unordered(super().open())
+
+
+class _Modest(BrokenAdapter):
+    def promises(self) -> Capabilities:
+        return _unordered(super().promises())
+
+
+def _unordered(promised: Capabilities) -> Capabilities:
+    kept = {name: one for name, one in promised.claims.items() if name not in _ORDERED}
+    return attrs.evolve(promised, claims={**kept, "order": Claim("none")})
 
 
 class _FirstPageOnly(MemoryQueue):
@@ -201,5 +240,6 @@ peek_takes = _broken("peek-takes", _PeekTakes)
 purge_removes_held = _broken("purge-removes-held", _PurgeRemovesHeld)
 recovers_first_page = _broken("recovers-first-page", _FirstPageOnly)
 redrive_loses_headers = _broken("redrive-loses-headers", _RedriveLosesHeaders)
+sound_unordered = _Modest("sound-unordered", _over(_Unordered), _PromisesNoOrder)
 stats_count_held_as_ready = _broken("stats-count-held-as-ready", _HeldCountsAsReady)
 unfenced_ack = _broken("unfenced-ack", _UnfencedAck)
