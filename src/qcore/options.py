@@ -34,6 +34,7 @@ __all__ = [
     "priority_level",
     "seconds",
     "timeout_seconds",
+    "ttl_seconds",
     "whole",
 ]
 
@@ -59,6 +60,7 @@ class NewJob:
         delay: Seconds from now until it is due, on the broker's clock.
         at: When it is due: an aware ``datetime`` or seconds since the Unix epoch; not with a delay.
         priority: -4 … 4, larger is more urgent.
+        ttl: Seconds after it is due in which it must be taken, else it is dropped.
     """
 
     body: object = attrs.field(kw_only=False)
@@ -68,6 +70,7 @@ class NewJob:
     delay: float = 0.0
     at: datetime | float | None = None
     priority: int = 0
+    ttl: float | None = None
 
 
 def seconds(name: str, value: object, *, most: float | None = None) -> float:
@@ -87,6 +90,19 @@ def seconds(name: str, value: object, *, most: float | None = None) -> float:
         raise InvalidInput(f"{name} must be finite and not negative, not {_shown(value)}")
     if most is not None and number > most:
         raise LimitExceeded(f"{name} is {number:g} s, more than the limit of {most:g} s")
+    return number
+
+
+def ttl_seconds(value: object, limits: Limits) -> float:
+    """The time in which a job must be taken: more than nothing.
+
+    Raises:
+        InvalidInput: If it is no number of seconds or 0.
+        LimitExceeded: If it is longer than a delay may be.
+    """
+    number = seconds("ttl", value, most=limits.delay)
+    if number == 0:
+        raise InvalidInput("ttl must be more than 0 seconds: nobody can take a job in no time")
     return number
 
 

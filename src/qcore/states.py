@@ -7,6 +7,7 @@
       └──redrive── dead ◀──dead_letter, expire past a limit
     any waiting or dead job ──purge──▶ dropped
     any job ──cancel──▶ dropped
+    ready, past its ttl ──late──▶ dropped
 
 Nothing else in qcore decides which step is legal.
 """
@@ -45,6 +46,7 @@ class Event(StrEnum):
     REDRIVE = "redrive"
     PURGE = "purge"
     CANCEL = "cancel"
+    LATE = "late"
 
 
 INSPECTABLE: tuple[State, ...] = (State.READY, State.DELAYED, State.HELD, State.DEAD)
@@ -55,6 +57,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.READY, Event.TAKE): State.HELD,
         (State.READY, Event.PURGE): State.DROPPED,
         (State.READY, Event.CANCEL): State.DROPPED,
+        (State.READY, Event.LATE): State.DROPPED,
         (State.DELAYED, Event.DUE): State.READY,
         (State.DELAYED, Event.PURGE): State.DROPPED,
         (State.DELAYED, Event.CANCEL): State.DROPPED,

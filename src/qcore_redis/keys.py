@@ -6,7 +6,7 @@ cluster and one script can change them together.
 =================================  ======  =====================================================
 key                                type    holds
 =================================  ======  =====================================================
-``qc:{n/q}:D:meta``                hash    counters: enqueued, acked, dropped; paused since when
+``qc:{n/q}:D:meta``                hash    counters: enqueued, acked, dropped; paused, timed
 ``qc:{n/q}:D:leased``              zset    token of a delivery -> end of its lease
 ``qc:{n/q}:D:started``             set     tokens of deliveries taken ahead and then started
 ``qc:{n/q}:D:delayed``             zset    element -> when it is due
@@ -14,6 +14,7 @@ key                                type    holds
 ``qc:{n/q}:D:dead``                zset    ref -> time of death
 ``qc:{n/q}:D:graves``              hash    ref of a dead job -> its element
 ``qc:{n/q}:D:notes``               hash    ref -> last error, or why it is dead
+``qc:{n/q}:D:expires``             zset    ref of a job that has a ttl -> until when it may be taken
 ``qc:{n/q}:D:gate``                list    a blank for a while after a pause: wakes who waited
 ``qc:{n/q}:D:flush:OWNER:LANE``    string  number and answer of the last flush; expires
 ``qc:{n/q}:D:id:ID``               string  the id that a caller gave; expires after the window

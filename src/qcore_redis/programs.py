@@ -111,6 +111,8 @@ class StoredPrograms:
                 unique.append(self.keys(queue).unique("id", job.id))
             if job.dedup is not None:
                 unique.append(self.keys(queue).unique("dedup", job.dedup))
+            if job.ttl_ms is not None:
+                kinds += str(job.ttl_ms)
             at = "" if job.at_ms is None else job.at_ms
             args += (job.id, _level(job.priority), job.delay_ms, at, kinds, job.envelope)
         reply = yield from evaluate(script, [*keys, *unique], args)

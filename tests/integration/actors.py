@@ -108,6 +108,7 @@ class Line(Protocol):
         delay: float = 0.0,
         at: datetime | float | None = None,
         priority: int = 0,
+        ttl: float | None = None,
     ) -> qcore.JobId:
         """Enqueue."""
         ...

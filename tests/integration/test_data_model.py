@@ -38,6 +38,7 @@ def touch_everything(stage: Stage) -> None:
     line.enqueue_many([NewJob(b"%d" % level, priority=level) for level in range(-4, 5)])
     line.enqueue(b"named", id="order:1", dedup="dedup.1")
     line.enqueue(b"later", delay=1000)
+    line.enqueue(b"in time", priority=-4, ttl=1000)
     hands = line.reserve_many(4, timeout=0)
     hands[0].dead_letter("bad")
     hands[1].retry(1000, error="once")

@@ -118,6 +118,10 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.resume(),
     ),
     "cancel": (lambda scene: scene.queue.cancel(scene.delivery.job.id),),
+    "ttl": (
+        lambda scene: scene.queue.enqueue(b"refused", ttl=1.0),
+        lambda scene: scene.put(ttl=1.0),
+    ),
     "take_at_full_memory": (),
     "thread_safe": (),
     "receivers": (),

@@ -70,6 +70,8 @@ class Enqueue:
         at_ms: Unix milliseconds when it is due, judged by the broker; ``None`` for ``delay_ms``.
         unique: Whether the id is the caller's and must be checked.
         dedup: A dedup key, or ``None``.
+        ttl_ms: Milliseconds after it is due in which it must be taken for the first time, else it
+            is dropped; ``None`` for no end.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Enqueue:
     at_ms: int | None = None
     unique: bool = False
     dedup: str | None = None
+    ttl_ms: int | None = None
 
 
 @attrs.frozen

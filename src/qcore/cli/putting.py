@@ -108,6 +108,9 @@ def _tell(shell: Shell, queue: str, ids: Iterable[JobId]) -> None:
 )
 @click.option("--at", callback=_moment, metavar="ISO-TIME", help="Due at this time.")
 @click.option("--priority", default=0, help="-4 to 4, larger is more urgent.")
+@click.option(
+    "--ttl", type=seconds_of, metavar="TIME", help="Dropped if not taken within this time."
+)
 @click.option("--codec", default="bytes", show_default=True, help="bytes, json or msgpack.")
 @with_url
 @verb

@@ -19,6 +19,7 @@ from qcore.options import (
     moment,
     priority_level,
     seconds,
+    ttl_seconds,
 )
 
 __all__ = ["Drafter", "job_ids"]
@@ -71,6 +72,8 @@ class Drafter:
         given = None if new.id is None else job_id("id", new.id, limits.name)
         dedup = None if new.dedup is None else job_id("dedup", new.dedup, limits.name)
         _need(capabilities, delay=delay > 0 or due is not None, priority=priority != 0)
+        ttl = None if new.ttl is None else ttl_seconds(new.ttl, limits)
+        _need(capabilities, ttl=ttl is not None)
         _need(capabilities, idempotent_id=given is not None, dedup=dedup is not None)
         now = self.now()
         if due is not None:
@@ -92,6 +95,7 @@ class Drafter:
             at_ms=None if due is None else round(due * 1000),
             unique=given is not None,
             dedup=dedup,
+            ttl_ms=None if ttl is None else max(1, round(ttl * 1000)),
         )
 
 

@@ -88,8 +88,9 @@ def reserving(
             if deliveries:
                 return deliveries
             failures = 0
-            if unfit:
-                # Behind what nobody can read there may be a job, also for one who looks once.
+            if unfit or found.taken.more:
+                # Behind what nobody can read, or what came too late, there may be a job, also for
+                # one who looks once.
                 continue
             remaining = LONGEST_WAIT if deadline is None else deadline - monotonic()
             if remaining <= 0:

@@ -37,6 +37,7 @@ PROMISES = Capabilities(
                 "purge",
                 "pause",
                 "cancel",
+                "ttl",
                 "thread_safe",
             ]
         },

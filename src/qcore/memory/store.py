@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -47,6 +48,7 @@ class _Entry:
     token: str = ""
     started: bool = False
     note: str = ""
+    expires: float = math.inf
 
     def move(self, event: Event) -> None:
         self.state = step(self.state, event)
@@ -118,6 +120,8 @@ class MemoryQueue:
         entry = _Entry(job.id, job.envelope, job.priority)
         self._enqueued += 1
         due = now + job.delay_ms / 1000 if job.at_ms is None else job.at_ms / 1000
+        if job.ttl_ms is not None:
+            entry.expires = max(due, now) + job.ttl_ms / 1000
         if due > now:
             entry.state = State.DELAYED
             self._delay(entry, due)
@@ -138,7 +142,7 @@ class MemoryQueue:
         until = now + request.lease_ms / 1000
         jobs = [
             self._lease(entry, owner, until, started=request.started or entry.lost > 0)
-            for entry in self._choose(request.limit)
+            for entry in self._choose(request.limit, now)
         ]
         return Taken(jobs, any(self._ready.values()), self.next_due(now))
 
@@ -149,11 +153,15 @@ class MemoryQueue:
             self._held[job.token].until = until
         return attrs.evolve(taken, jobs=jobs)
 
-    def _choose(self, limit: int) -> list[_Entry]:
+    def _choose(self, limit: int, now: float) -> list[_Entry]:
         chosen: list[_Entry] = []
         for level in _URGENT_FIRST:
             line = self._ready[level]
             while line and len(chosen) < limit:
+                if line[0].expires <= now:
+                    line.popleft().move(Event.LATE)
+                    self._dropped += 1
+                    continue
                 # A job that was in dying hands goes out alone, so that it can harm no other.
                 if chosen and line[0].lost:
                     return chosen
@@ -165,6 +173,7 @@ class MemoryQueue:
     def _lease(self, entry: _Entry, owner: str, until: float, *, started: bool) -> TakenJob:
         entry.move(Event.TAKE)
         entry.number += 1
+        entry.expires = math.inf
         entry.until, entry.started = until, started
         entry.token = f"{entry.id}|{entry.number}|{owner}"
         self._held[entry.token] = entry

@@ -59,6 +59,7 @@ class Queue(Steering):
         delay: float = 0.0,
         at: datetime | float | None = None,
         priority: int = 0,
+        ttl: float | None = None,
     ) -> JobId:
         """Store one job.
 
@@ -71,6 +72,7 @@ class Queue(Steering):
             at: When it is due: an aware ``datetime`` or seconds since the Unix epoch; not with
                 a delay.
             priority: -4 … 4, larger is more urgent.
+            ttl: Seconds after it is due in which it must be taken, else it is dropped.
 
         Returns:
             The id that stands; its ``created`` says whether the job is new.
@@ -82,7 +84,14 @@ class Queue(Steering):
             Indeterminate: If the reply was lost and the broker stayed away.
         """
         job = NewJob(
-            body, headers=headers, id=id, dedup=dedup, delay=delay, at=at, priority=priority
+            body,
+            headers=headers,
+            id=id,
+            dedup=dedup,
+            delay=delay,
+            at=at,
+            priority=priority,
+            ttl=ttl,
         )
         return self.enqueue_many([job])[0]
 

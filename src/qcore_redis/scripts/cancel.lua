@@ -1,7 +1,7 @@
 -- Drops one job, wherever it is. Works at full memory. What waits is looked through, so this costs
 -- the more the longer the queue is.
 --
--- KEYS: meta leased delayed jobs dead graves notes started {lines} then processing lists to look into
+-- KEYS: meta leased delayed jobs dead graves notes started expires {lines} then processing lists to look into
 -- ARGV: id where; where the last call said to go on, '' at first
 -- Returns {state, where}: the state that the job was in; '' if it is not there; 'more' if another
 -- call has to go on looking; 'claimed' if it is in a processing list.
@@ -86,7 +86,7 @@ end
 local state = removed()
 if state ~= '' and state ~= 'claimed' then
   store.forget({job})
-  redis.call('HDEL', key.notes, job.ref)
+  forget_notes({job})
   count('dropped', 1)
 end
 return {state, ''}

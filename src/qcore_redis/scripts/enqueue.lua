@@ -1,9 +1,10 @@
 -- Stores jobs, all or none. Its first write is one that a full server refuses, so that nothing is
 -- half done there.
 --
--- KEYS: flush meta delayed jobs {bell} {lines} then one key for each caller's id or dedup key
+-- KEYS: flush meta delayed jobs expires {bell} {lines} then one key for each caller's id or dedup key
 -- ARGV: number ttl window, then for each job: id level delay at unique envelope
---       (at is unix milliseconds or ''; unique says which keys are its own, in order: '', i, d, id)
+--       (at is unix milliseconds or ''; unique says which keys are its own, in order: '', i, d, id;
+--       behind that stand the milliseconds in which it must be taken once it is due, if it must)
 -- Returns {flags, id, ...}: a flag for each job, 1 created and 0 known; the ids of the known ones.
 --- include: common
 --- include: replay
@@ -16,6 +17,7 @@ local next_unique = UNIQUE_KEYS
 local flags, known, created = {}, {}, 0
 local news = {}
 local urgent_first, woken = false, false
+local timed = {}
 
 local function reply()
   local answer = {table.concat(flags)}
@@ -31,7 +33,10 @@ if told then
   return answer
 end
 
-for at = FIXED + 1, #ARGV, FIELDS do check_level(tonumber(ARGV[at + 1])) end
+for at = FIXED + 1, #ARGV, FIELDS do
+  check_level(tonumber(ARGV[at + 1]))
+  if string.find(ARGV[at + 4], '%d') then redis.call('ZCARD', key.expires) end
+end
 local kept = {}
 for i = UNIQUE_KEYS, #KEYS do kept[KEYS[i]] = redis.call('GET', KEYS[i]) or nil end
 
@@ -73,7 +78,15 @@ for at = FIXED + 1, #ARGV, FIELDS do
       store.save_ready(job, ARGV[at + 5])
       woken = woken or store.must_ring(level)
     end
+    local ttl_ms = string.match(unique, '%d+')
+    if ttl_ms then
+      timed[#timed + 1], timed[#timed + 2] = math.max(due, now) + tonumber(ttl_ms), job.ref
+    end
   end
+end
+if #timed > 0 then
+  call_many({'ZADD', key.expires}, timed)
+  redis.call('HSET', key.meta, 'timed', '1')
 end
 if urgent_first or woken then store.ring() end
 count('enqueued', created)

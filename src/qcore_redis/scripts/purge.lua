@@ -1,6 +1,6 @@
 -- Drops jobs of one state, at most so many in one call. Works at full memory.
 --
--- KEYS: meta leased delayed jobs dead graves notes {lines}
+-- KEYS: meta leased delayed jobs dead graves notes expires {lines}
 -- ARGV: state most
 -- Returns how many were dropped.
 --- include: common
@@ -21,6 +21,7 @@ local function drop(members, read)
   store.forget(jobs)
   call_many({'HDEL', key.notes}, refs)
   call_many({'HDEL', key.graves}, refs)
+  call_many({'ZREM', key.expires}, refs)
 end
 
 local dropped

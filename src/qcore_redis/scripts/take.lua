@@ -1,7 +1,7 @@
 -- Takes jobs in one step: recovers deliveries whose lease ran out, makes due jobs ready, leases what
 -- is ready, most urgent first. Works at full memory.
 --
--- KEYS: flush meta leased delayed jobs dead graves notes started {bell} {claims} {lines}
+-- KEYS: flush meta leased delayed jobs dead graves notes started expires {bell} {claims} {lines}
 -- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap; alive is for how long
 --       the owner counts as alive once it goes to sleep
 -- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
@@ -20,8 +20,10 @@ local now = now_ms()
 
 -- Asked in place of the probe of its type, so that it costs nothing.
 PROBES.meta = nil
-local paused = redis.call('HEXISTS', key.meta, 'paused') == 1
+local flags = redis.call('HMGET', key.meta, 'paused', 'timed')
+local paused, timed = flags[1], flags[2]
 check_types()
+if timed then redis.call('ZCARD', key.expires) end
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 
@@ -92,11 +94,20 @@ end
 local until_ms = now + lease
 local leases, tokens, flat = {}, {}, {}
 local alone = false
+local late, in_time = {}, {}
 local sink = {junk = function(element) bury_raw(element, now) end}
 
 function sink.job(job, body)
   -- A job that was in dying hands goes out alone, so that it can harm no other.
   if alone or (#tokens > 0 and job.lost > 0) then return false end
+  if timed and job.number == 0 then
+    local ends = redis.call('ZSCORE', key.expires, job.ref)
+    if ends and tonumber(ends) <= now then
+      late[#late + 1] = job
+      return true
+    end
+    if ends then in_time[#in_time + 1] = job.ref end
+  end
   if not body then
     local foreign = store.remains(job) ~= ''
     bury(job, foreign and 'this is no entry that qcore wrote' or 'its stored body is missing', now)
@@ -117,18 +128,28 @@ function sink.room()
   return alone and 0 or limit - #tokens
 end
 
+-- Drops those whose time is over, and forgets what the time of the others was.
+local function drop_late()
+  store.forget(late)
+  forget_notes(late)
+  count('dropped', #late)
+  call_many({'ZREM', key.expires}, in_time)
+  if redis.call('ZCARD', key.expires) == 0 then redis.call('HDEL', key.meta, 'timed') end
+end
+
 local function choose()
   local trims, go_on = {}, true
   for level = 1, LEVELS do
     if not go_on or sink.room() == 0 then break end
     local sound, answer = pcall(store.consume, level, sink, trims)
     -- What was read before something unsound was met is delivered all the same.
-    if not sound and #tokens == 0 then error(answer) end
+    if not sound and #tokens == 0 and #late == 0 then error(answer) end
     go_on = sound and answer
   end
   -- The lease is written before the job leaves its list: an error in between loses nothing.
   call_many({'ZADD', key.leased}, leases)
   for _, trim in ipairs(trims) do drop_next(trim[1], trim[2]) end
+  if timed then drop_late() end
 end
 
 local function head(zset)

@@ -20,6 +20,7 @@ ENQUEUES: Mapping[str, tuple[str, dict[str, object]]] = {
     "low-priority": ("priority", {"priority": -1}),
     "id": ("idempotent_id", {"id": "mine"}),
     "dedup": ("dedup", {"dedup": "mine"}),
+    "ttl": ("ttl", {"ttl": 1.0}),
 }
 
 LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {

@@ -20,6 +20,7 @@ LEGAL = {
     ("dead", "redrive", "ready"),
     ("dead", "purge", "dropped"),
     ("ready", "cancel", "dropped"),
+    ("ready", "late", "dropped"),
     ("delayed", "cancel", "dropped"),
     ("held", "cancel", "dropped"),
     ("dead", "cancel", "dropped"),

@@ -65,6 +65,7 @@ _PROMISES = Capabilities(
         "gap": "a queue that stores misses nothing",
         "pause": "a queue in a file has no switch; stop its consumers instead",
         "cancel": "this adapter has no way to a single job; purge drops all",
+        "ttl": "this adapter keeps a job until somebody takes or purges it",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

@@ -54,6 +54,7 @@ local function forget_notes(jobs)
   local refs = {}
   for i, job in ipairs(jobs) do refs[i] = job.ref end
   call_many({'HDEL', key.notes}, refs)
+  if key.expires then call_many({'ZREM', key.expires}, refs) end
 end
 
 local function count(field, amount)

@@ -246,7 +246,8 @@ function store.drop_ready(most)
 end
 
 function store.save_ready(job, envelope)
-  redis.call('XADD', key.new[job.level], '*', 'id', job.ref, 'job', envelope)
+  local entry = redis.call('XADD', key.new[job.level], '*', 'id', job.ref, 'job', envelope)
+  job.ref = ref_of(job.level, entry)
 end
 
 function store.save_delayed(job, envelope)

@@ -150,6 +150,15 @@ def test_jobs_that_are_not_fit_are_set_aside_and_the_search_goes_on() -> None:
     assert search.result == ["a"]
 
 
+def test_one_who_looks_once_looks_on_while_work_was_left_behind() -> None:
+    """As behind many jobs that came too late: one step of the broker drops only so many."""
+    search = Search(timeout=0)
+    search.found(Taken([], more=True))
+    search.found(Taken([], more=True))
+    search.found(Taken([job("a")]))
+    assert search.result == ["a"]
+
+
 def test_one_who_looks_once_looks_behind_what_nobody_can_read() -> None:
     """An unreadable job is no answer, however little time there is."""
     search = Search(timeout=0)

@@ -443,3 +443,22 @@ def test_a_job_is_cancelled_wherever_it_is() -> None:
         assert line.queue.cancel(name) is None
     assert line.settle(Verb.ACK, held) == [False]
     assert line.queue.stats() == QueueStats(ready=1, enqueued=5, dropped=4)
+
+
+def test_a_job_that_nobody_takes_in_time_is_dropped() -> None:
+    """Counted from when it is due, until it was taken for the first time."""
+    line = Line()
+    jobs = [
+        Enqueue("kept", b"", ttl_ms=1000),
+        Enqueue("late", b"", ttl_ms=1000),
+        Enqueue("due", b"", delay_ms=2000, ttl_ms=1000),
+        Enqueue("plain", b""),
+    ]
+    line.queue.enqueue(jobs, line.clock.time())
+    (kept,) = line.take(1)
+    line.clock.advance(1.0)
+    line.settle(Verb.RELEASE, kept)
+    assert line.ids(2) == ["kept", "plain"]
+    line.clock.advance(1.5)
+    assert line.ids() == ["due"]
+    assert line.queue.stats() == QueueStats(held=3, enqueued=4, dropped=1)
