@@ -32,6 +32,7 @@ class Ledger:
         terms: What the adapter promises.
         acked: How many jobs are done.
         dropped: How many were dropped.
+        paused: Whether it gives nothing out.
         line: Gives out places among the ready.
         jobs: Each job that was ever enqueued, by its id.
     """
@@ -39,6 +40,7 @@ class Ledger:
     terms: Terms
     acked: int = 0
     dropped: int = 0
+    paused: bool = False
     jobs: dict[str, Entry] = attrs.field(factory=dict[str, Entry])
     line: Line = attrs.field(init=False)
 

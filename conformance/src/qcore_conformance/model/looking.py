@@ -71,6 +71,7 @@ def counted(ledger: Ledger, stats: qcore.QueueStats, span: Span) -> None:
     for name, count in exact.items():
         found = int(getattr(stats, name))
         check(found == count, f"{found} {name}, not {count}")
+    check(stats.paused == ledger.paused, f"paused is {stats.paused}, not {ledger.paused}")
     may = [entry.places(span, ledger.terms) for entry in ledger.entries()]
     for place in LOOKS:
         least = sum(found == {place} for found in may)

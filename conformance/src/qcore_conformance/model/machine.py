@@ -40,7 +40,7 @@ _choices = st.integers(0, 7)
 _waits = st.sampled_from((0.0, 0.0, SOON, FAR))
 _verbs = st.sampled_from(("ack", "release", "retry", "dead_letter", "extend"))
 _states = st.sampled_from(("ready", "delayed", "dead"))
-_cares = st.sampled_from(("purge", "all", "one", "remove"))
+_cares = st.sampled_from(("purge", "all", "one", "remove", "cancel", "cancel", "pause"))
 _namings = st.sampled_from(("none", "none", "id", "known id", "key"))
 _levels = st.sampled_from((0, 0, 0, 1, -1, 4, -4))
 _jobs = st.tuples(_levels, _waits, _namings, _choices)
@@ -92,7 +92,7 @@ class Storing(Table):
         line = self.busy(line, self.models[line].entries(Place.READY))
         model = self.models[line]
         plans = plans[: sum(not one.doubtful for one in model.entries(Place.READY))]
-        if not plans:
+        if not plans or model.paused:
             return
         lease = FAR if self.bed.claims("lease") else None
         begin = time.monotonic()
@@ -131,14 +131,29 @@ class Storing(Table):
 
     @step(line=_lines, way=_ways, place=_states, how=_cares, choice=_choices)
     def care(self, line: int, way: int, place: str, how: str, choice: int) -> None:
-        """Drop a state, or see to the dead."""
+        """Drop a state, see to the dead, cancel a job, stop the queue or let it go on."""
         if how == "purge" and self.has(Place(place)) and self.bed.claims("purge"):
             self.tell(f"queue {line}, connection {way}: purge {place}")
             count, span = self.called(partial(self.queue(line, way).purge, place))
             self.answer(count)
             self.models[line].purged(Place(place), count, span)
-        elif how == "remove" or self.bed.claims("redrive"):
+        elif how == "cancel" and self.bed.claims("cancel"):
+            self._cancel(line, way, choice)
+        elif how == "pause" and self.bed.claims("pause"):
+            self.pause(line, way, paused=not self.models[line].paused)
+        elif how == "remove" or (how in ("all", "one") and self.bed.claims("redrive")):
             self._see_to_the_dead(line, way, how, choice)
+
+    def _cancel(self, line: int, way: int, choice: int) -> None:
+        """Cancel one of the last jobs, wherever it is."""
+        line = self.busy(line, self.models[line].jobs)
+        model = self.models[line]
+        if model.jobs:
+            chosen = list(model.jobs)[-1 - choice % len(model.jobs)]
+            self.tell(f"queue {line}, connection {way}: cancel {self.named(line, [chosen])}")
+            state, span = self.called(partial(self.queue(line, way).cancel, chosen))
+            self.answer(state)
+            model.cancelled(chosen, state, span)
 
     def _see_to_the_dead(self, line: int, way: int, how: str, choice: int) -> None:
         """Send them back, all or one, or drop one; and try that with one that is not dead."""

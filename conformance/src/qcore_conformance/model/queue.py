@@ -116,8 +116,9 @@ class QueueModel(Ledger):
         """Hear what a take gave, and whether work on it has begun for sure."""
         self.watch(span)
         check(len(found) <= limit, f"{len(found)} came where {limit} were asked for")
+        check(not (found and self.paused), "jobs came, though the queue is paused")
         hands = [self._came(delivery, span) for delivery in found]
-        if not found:
+        if not found and not self.paused:
             due = [str(one) for one in self.entries() if one.must_come(span, self.terms)]
             check(not due, f"nothing came, though {due} must")
         alone = [str(hand.entry) for hand in hands if self._crashed(hand.entry)]
@@ -219,6 +220,18 @@ class QueueModel(Ledger):
             entry.move(Place.GONE)
         for entry in there:
             entry.doubtful = entry.place is not Place.GONE
+
+    def cancelled(self, job_id: str, state: str | None, span: Span) -> None:
+        """Hear where a job was when it was cancelled, if it was there."""
+        self.watch(span)
+        entry = self.jobs[job_id]
+        place = Place.GONE if state is None else Place(state)
+        allowed = entry.places(span, self.terms)
+        check(place in allowed, f"{entry} was {place}, not {' or '.join(sorted(allowed))}")
+        if place is not Place.GONE:
+            self.dropped += 1
+        entry.move(Place.GONE)
+        entry.doubtful = False
 
     def redriven(self, ids: Iterable[str], count: int, span: Span) -> None:
         """Hear that dead jobs were sent back; nothing may be unsettled."""

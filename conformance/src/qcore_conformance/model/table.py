@@ -188,6 +188,13 @@ class Table(Machine):
         self.answer(held)
         self.models[line].settled(steps, held, span)
 
+    def pause(self, line: int, way: int, *, paused: bool) -> None:
+        """Stop a queue, or let it go on."""
+        queue = self.queue(line, way)
+        self.tell(f"queue {line}, connection {way}: {'pause' if paused else 'resume'}")
+        (queue.pause if paused else queue.resume)()
+        self.models[line].paused = paused
+
     def look(self) -> None:
         """See whether all that can be seen is allowed."""
         queue, model = self.queue(self._touched, 0), self.models[self._touched]
@@ -215,6 +222,8 @@ class Table(Machine):
     def end(self) -> None:
         """Take and ack all that is to come: nothing is missing, and nothing is left."""
         for line, model in enumerate(self.models):
+            if model.paused:
+                self.pause(line, 0, paused=False)
             later = time.monotonic() + AT_ONCE
             held = [one for one in self.hands[line] if one.entry.hand is one]
             self._ack(line, [one for one in held if not one.entry.turns_by(later)])
