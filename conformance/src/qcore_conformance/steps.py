@@ -8,6 +8,7 @@ come again, so that no lease may be long.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -15,7 +16,7 @@ import qcore
 
 from .calls import CALLS, Call, Counts, fill
 
-__all__ = ["STEPS", "Step"]
+__all__ = ["PRODUCTIONS", "STEPS", "Step", "step_named"]
 
 Act = Callable[[qcore.Queue, Sequence[qcore.Delivery], float], object]
 
@@ -38,6 +39,7 @@ class Step:
         prepare: Brings a queue to where the step begins, given a short lease.
         held: How many jobs the worker has to have in hand.
         fed: Whether a job is to come while the worker waits for one.
+        makes: The jobs that it enqueues, where they are to be compared with what comes.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Step:
     held: int = 0
     waits: int = 0
     fed: bool = False
+    makes: Sequence[qcore.NewJob] = ()
 
     def __str__(self) -> str:
         """The name."""
@@ -133,3 +136,41 @@ STEPS: Mapping[str, Step] = {
     )
 }
 """Every step by its name."""
+
+
+def _production(name: str, state: str, needs: Sequence[str], **options: Sequence[Any]) -> Step:
+    """A step that enqueues jobs which differ in every byte that may go wrong."""
+    jobs = [
+        qcore.NewJob(
+            b"%d\r\n" % number + bytes(range(256)),
+            headers={"number": str(number), "blank": "", "sign": "\N{SNOWMAN}\r\n"},
+            **{option: values[number] for option, values in options.items()},
+        )
+        for number in range(2)
+    ]
+    return Step(
+        name,
+        lambda queue, _hands, _lease: queue.enqueue_many(jobs),
+        ({}, {state: len(jobs)}),
+        needs,
+        makes=jobs,
+    )
+
+
+_NAMES = ("mine", "yours")
+
+PRODUCTIONS: Mapping[str, Step] = {
+    step.name: step
+    for step in (
+        _production("produce", "ready", ()),
+        _production("produce-later", "delayed", ("delay", "peek"), delay=(60.0, 60.0)),
+        _production("produce-with-id", "ready", ("idempotent_id",), id=_NAMES),
+        _production("produce-with-key", "ready", ("dedup",), dedup=_NAMES),
+    )
+}
+"""Steps of producers, by their names; what they leave is looked at byte by byte."""
+
+
+def step_named(name: str) -> Step:
+    """The step of that name."""
+    return STEPS[name] if name in STEPS else PRODUCTIONS[name]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 import pytest
 
+import qcore
 from qcore_conformance.bed import Bed
+from qcore_conformance.calls import counts
 from qcore_conformance.marks import invariant
-from qcore_conformance.steps import STEPS, Step
+from qcore_conformance.steps import PRODUCTIONS, STEPS, Step
+from qcore_conformance.suite.aftermath import contents
 from qcore_conformance.suite.sweep import Death, Sweep, possible
 
 
@@ -42,3 +46,49 @@ def _the_later_the_more(step: Step, deaths: Sequence[Death]) -> None:
     if step.states[0] != step.states[-1]:
         assert progress == sorted(progress), "a later death did less"
         assert (progress[0], progress[-2:]) == (0, [last, last]), progress
+
+
+_ANONYMOUS = [PRODUCTIONS[name] for name in ("produce", "produce-later")]
+_NAMED = [PRODUCTIONS[name] for name in ("produce-with-id", "produce-with-key")]
+
+
+@pytest.mark.parametrize("step", _ANONYMOUS, ids=str)
+@invariant("Q-REC-02", "Q-REC-03")
+def test_what_a_killed_producer_leaves_is_whole_to_the_last_byte(bed: Bed, step: Step) -> None:
+    """Bodies and headers of all its jobs, or not one job; also of those that are not due yet."""
+    sweep = Sweep(bed, step)
+
+    deaths = sweep.deaths()
+
+    for death in deaths:
+        assert possible(step, death), f"{death.where}: {death.left}"
+        later = _peeked(death.queue) if "delayed" in death.left else []
+        found = [one.job for one in sweep.recover(death)]
+        wanted = step.makes if death.left else ()
+        assert contents([*found, *later]) == contents(wanted), death.where
+    sweep.forget(deaths)
+
+
+def _peeked(queue: qcore.Queue) -> list[qcore.Job]:
+    """The jobs that are not due yet, as far as they can be read."""
+    return [one.job for one in queue.peek("delayed") if one.job is not None]
+
+
+@pytest.mark.parametrize("step", _NAMED, ids=str)
+@invariant("Q-REC-02", "Q-REC-03", "Q-DEDUP-02")
+def test_a_killed_producer_that_tries_again_adds_only_what_is_missing(bed: Bed, step: Step) -> None:
+    """Whoever takes over uses the same names, and needs not know how far the dead one had come."""
+    sweep = Sweep(bed, step)
+
+    deaths = sweep.deaths()
+
+    for death in deaths:
+        assert possible(step, death), f"{death.where}: {death.left}"
+        again = death.queue.enqueue_many(step.makes)
+        assert {one.created for one in again} == {not death.left}, death.where
+        left = counts(death.queue)
+        assert left == step.states[-1], death.where
+        found = [one.job for one in sweep.recover(attrs.evolve(death, left=left))]
+        assert sorted(one.id for one in found) == sorted(again), death.where
+        assert contents(found) == contents(step.makes), death.where
+    sweep.forget(deaths)
