@@ -105,7 +105,7 @@ def test_remove_drops_what_is_named(stage: Stage) -> None:
     ids = bury(stage, b"1", b"2")
     line = stage.line()
     ready = line.enqueue(b"ready")
-    assert line.remove([ids[0], ready, "nobody"]) == 1
+    assert line.remove([ids[0], ready, "nobody", ids[0]]) == 1
     assert line.remove([]) == 0
     stats = line.stats()
     assert (stats.dead, stats.ready, stats.dropped) == (1, 1, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ _WITH_WAIVERS = 3
 @click.option("--workers", type=int, default=0, help="Processes; 0 for this one.")
 @click.option("--server", default="", help="Start this server for it, such as redis-6.2.14.")
 @click.option("--alternate", type=int, help="From this tier on, each test in one colour only.")
+@click.option("--seed", type=int, help="Make values up from this; by default a new one.")
 @click.option("--report", type=click.Path(path_type=Path), help="Leave the report here.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON, for programs.")
 @click.option("--contract", "version", default="", help="Only what this version promised.")
@@ -52,6 +54,7 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
     workers: int,
     server: str,
     alternate: int | None,
+    seed: int | None,
     report: Path | None,
     as_data: bool,  # noqa: FBT001  (a flag of the command line)
     version: str,
@@ -63,17 +66,18 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
         harness = harness_for(url, server)
     except (ValueError, LookupError) as error:
         raise click.UsageError(str(error)) from None
+    seed = random.getrandbits(32) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="qcore-") as folder:
         place = report or Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        options = [f"--qcore-tier={tier}", f"--qcore-scale={scale}"]
+        options = [f"--qcore-tier={tier}", f"--qcore-scale={scale}", f"--qcore-seed={seed}"]
         options += ["-n", str(workers)] if workers else []
         options += ["-k", expression] if expression else []
         options += [f"--qcore-server={server}"] if server else []
         options += [] if alternate is None else [f"--qcore-alternate={alternate}"]
         options += [f"--qcore-contract={version}"] if version else []
         _run_suite(url, place, options)
-        tally = _tally(harness, tier, place / "outcomes.json", version)
+        tally = _tally(harness, place / "outcomes.json", version, tier=tier, seed=seed)
         (place / "conformance.json").write_text(json.dumps(as_json(tally), indent=1))
         (place / "conformance.md").write_text(as_markdown(tally))
         (place / "conformance.html").write_text(as_html([as_json(tally)]))
@@ -111,7 +115,7 @@ def _run_suite(url: str, place: Path, options: list[str]) -> None:
         )
 
 
-def _tally(harness: Harness, tier: int, notes: Path, version: str) -> Tally:
+def _tally(harness: Harness, notes: Path, version: str, *, tier: int, seed: int) -> Tally:
     waivers = read_waivers(harness.waivers, datetime.now(UTC).date())
     harness.start()
     try:
@@ -124,5 +128,6 @@ def _tally(harness: Harness, tier: int, notes: Path, version: str) -> Tally:
         **suite_facts(),
         "server": dict(capabilities.facts),
         "tier": f"0-{tier} of 4",
+        "seed": seed,
     }
     return tallied(read_notes(notes), capabilities, header, waivers=waivers, version=version)

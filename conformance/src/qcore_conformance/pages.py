@@ -61,6 +61,7 @@ def _column(number: int, report: Mapping[str, Any]) -> dict[str, Any]:
         "adapter": header["adapter"],
         "server": _server(header.get("server", {})),
         "conforms": report["conforms"],
+        "tier": header.get("tier", "unknown"),
         "counts": report["counts"],
         "facts": list(_facts(header)),
         "cells": {row["capability"]: row for row in report["capabilities"]},

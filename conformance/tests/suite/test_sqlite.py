@@ -35,8 +35,10 @@ def run(*words: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def installed(folder: Path) -> Path:
-    """An environment with our three wheels and what they need; its folder of programs."""
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with our three wheels and what they need."""
+    folder = tmp_path_factory.mktemp("wheels")
     uv = Path(sys.executable).with_name("uv")
     for project in PROJECTS:
         run(uv, "build", "--wheel", "--out-dir", folder / "dist", ROOT / project, cwd=folder)
@@ -50,12 +52,13 @@ def installed(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(LONG)
-def test_an_adapter_conforms_where_only_wheels_are_installed(tmp_path: Path) -> None:
+def test_an_adapter_conforms_where_only_wheels_are_installed(
+    programs: Path, tmp_path: Path
+) -> None:
     """In one colour for each test, at a tenth of the counts; nothing failed or is in doubt."""
-    programs = installed(tmp_path)
     url = f"sqlite://{tmp_path}/jobs.db"
     where = run(programs / "python", "-c", "import qcore; print(qcore.__file__)", cwd=tmp_path)
-    assert where.startswith(str(tmp_path))
+    assert where.startswith(str(programs.parent))
 
     words = ("conformance", url, "--scale", "0.1", "--alternate", "0", "--report", "report")
     printed = run(programs / "qcore", *words, "--json", cwd=tmp_path)
@@ -68,9 +71,8 @@ def test_an_adapter_conforms_where_only_wheels_are_installed(tmp_path: Path) -> 
 
 
 @pytest.mark.timeout(LONG)
-def test_the_suite_runs_by_its_name_alone(tmp_path: Path) -> None:
+def test_the_suite_runs_by_its_name_alone(programs: Path, tmp_path: Path) -> None:
     """As pytest is called where there is no command line of ours."""
-    programs = installed(tmp_path)
     words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "qcore_conformance")
     wanted = ("--qcore-url", f"sqlite://{tmp_path}/jobs.db", "--qcore-id", "Q-CORE-01")
     printed = run(programs / "python", *words, *wanted, cwd=tmp_path)

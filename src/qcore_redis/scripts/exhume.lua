@@ -34,9 +34,9 @@ for _, ref in ipairs(refs) do
     job.attempt, job.crashes, job.lost = 1, 0, 0
     store.append(job)
   end
-  if job or action == 'remove' then
+  -- An id that is named twice is there once.
+  if (job or action == 'remove') and redis.call('ZREM', key.dead, ref) == 1 then
     redis.call('HDEL', key.graves, ref)
-    redis.call('ZREM', key.dead, ref)
     moved = moved + 1
   end
 end

@@ -17,7 +17,7 @@ from qcore_conformance.waiting import scaled
 def test_jobs_taken_ahead_do_not_run_out_while_they_wait(bed: Bed) -> None:
     """Each is started once, though together they take longer than their lease."""
     queue, other = bed.queue(), bed.connect().queue("q")
-    started, lease = list[str](), 2 * bed.lease
+    started, lease = list[str](), max(2 * bed.lease, scaled(2.0))
 
     with queue.consume(prefetch=20, lease=lease) as consumer:
         delivery = taking_ahead(consumer, queue, 4)
