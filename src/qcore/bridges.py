@@ -209,6 +209,9 @@ class _Lifted:
     async def cancel(self, queue: str, job_id: str) -> State | None:
         return await self._call(self._control.cancel, queue, job_id)
 
+    async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
+        return await self._call(self._control.reschedule, queue, job_id, delay_ms, at_ms)
+
     async def pause(self, queue: str) -> None:
         await self._call(self._control.pause, queue)
 

@@ -54,6 +54,7 @@ KNOWN: Mapping[str, str] = {
     "pause": "a queue can be told to deliver nothing for a while, and still accept everything",
     "cancel": "a job can be dropped by its id, wherever it is",
     "ttl": "a job that nobody takes within its time is dropped",
+    "reschedule": "a delayed job can be made due at another time",
     "take_at_full_memory": "a full server still hands out and settles what it stores",
     "thread_safe": "one connection serves many threads",
     "receivers": "an enqueue says how many subscribers heard it",

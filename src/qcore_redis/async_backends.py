@@ -216,6 +216,10 @@ class AsyncStoredBackend:
         """Drop one job."""
         return await self._run(self._programs.cancel(queue, job_id))
 
+    async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
+        """Make a delayed job due at another time."""
+        return await self._run(self._programs.reschedule(queue, job_id, delay_ms, at_ms))
+
     async def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         await self._run(self._programs.pause(queue, on=True))

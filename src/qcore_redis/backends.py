@@ -227,6 +227,10 @@ class StoredBackend:
         """Drop one job."""
         return self._run(self._programs.cancel(queue, job_id))
 
+    def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
+        """Make a delayed job due at another time."""
+        return self._run(self._programs.reschedule(queue, job_id, delay_ms, at_ms))
+
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         self._run(self._programs.pause(queue, on=True))

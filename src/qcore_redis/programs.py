@@ -241,6 +241,16 @@ class StoredPrograms:
             claims = [self.keys(queue).claim_of(owner.decode()) for owner in owners]
         return None
 
+    def reschedule(
+        self, queue: str, job_id: str, delay_ms: int, at_ms: int | None
+    ) -> Program[Words, bool]:
+        """Make a delayed job due at another time. It is looked for in steps."""
+        said, where = b"more", b""
+        while said == b"more":
+            args = (job_id, where, delay_ms, "" if at_ms is None else at_ms)
+            said, where = yield from self._call("reschedule", queue, args)
+        return said != b""
+
     def pause(self, queue: str, *, on: bool) -> Program[Words, None]:
         """Pause a queue, or let it go on."""
         yield from self._call("pause", queue, ("pause" if on else "resume",))

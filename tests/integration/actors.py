@@ -165,6 +165,12 @@ class Line(Protocol):
         """Cancel."""
         ...
 
+    def reschedule(
+        self, job_id: str, *, delay: float | None = None, at: datetime | float | None = None
+    ) -> bool:
+        """Reschedule."""
+        ...
+
     def pause(self) -> None:
         """Pause."""
         ...

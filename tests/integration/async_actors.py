@@ -224,6 +224,10 @@ class AsyncLine:
         """Cancel."""
         return self.portal.call(self.inner.cancel(job_id))
 
+    def reschedule(self, job_id: str, **options: Any) -> bool:
+        """Reschedule."""
+        return self.portal.call(self.inner.reschedule(job_id, **options))
+
     def pause(self) -> None:
         """Pause."""
         self.portal.call(self.inner.pause())

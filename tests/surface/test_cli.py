@@ -40,6 +40,7 @@ def shell() -> Iterator[Command]:
     with command() as one:
         one.bury("mail", b"dead")
         one.connection.queue("mail").enqueue(b"ready", id="mine")
+        one.connection.queue("mail").enqueue(b"delayed", id="later", delay=60.0)
         yield one
 
 
@@ -60,6 +61,10 @@ def shape(row: Mapping[str, object]) -> dict[str, type | None]:
         ("queue put mail x", {"queue": str, "id": str, "created": bool, "receivers": None}),
         ("queue purge mail --yes", DONE),
         ("job cancel mail mine --yes", {"queue": str, "id": str, "was": str}),
+        (
+            "job reschedule mail later --delay 2h",
+            {"queue": str, "id": str, "rescheduled": bool},
+        ),
         ("dead ls mail", LYING),
         ("dead redrive mail --all --yes", DONE),
         ("dead rm mail --all --yes", DONE),
@@ -82,6 +87,9 @@ def test_json_has_the_documented_shape(
         ("dead rm mail unknown --yes", Exit.NOTHING),
         ("job cancel mail unknown --yes", Exit.NOTHING),
         ("job cancel mail mine", Exit.USAGE),
+        ("job reschedule mail mine --delay 1s", Exit.NOTHING),
+        ("job reschedule mail later", Exit.USAGE),
+        ("job reschedule mail later --at 2030-01-31T08:00:00Z", Exit.OK),
         ("queue", Exit.OK),
         ("queue unknown", Exit.USAGE),
         ("queue peek mail --state lost", Exit.USAGE),

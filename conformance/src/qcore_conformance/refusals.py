@@ -122,6 +122,10 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.enqueue(b"refused", ttl=1.0),
         lambda scene: scene.put(ttl=1.0),
     ),
+    "reschedule": (
+        lambda scene: scene.queue.reschedule(scene.delivery.job.id, delay=1.0),
+        lambda scene: scene.queue.reschedule(scene.delivery.job.id, at=_FOREVER),
+    ),
     "take_at_full_memory": (),
     "thread_safe": (),
     "receivers": (),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import TypeVar, cast
 
 from qcore.backend import AsyncControl
 from qcore.consume.async_home import AsyncHome
 from qcore.consume.async_session import AsyncSession
+from qcore.consume.drafts import checked_due
 from qcore.options import job_id as checked_id
 from qcore.states import State
 
@@ -68,6 +70,33 @@ class AsyncSteering:
         wanted = checked_id("id", job_id)
         return await self._control(
             "cancel", "cancel the job", lambda inside: inside.cancel(self.name, wanted)
+        )
+
+    async def reschedule(
+        self, job_id: str, *, delay: float | None = None, at: datetime | float | None = None
+    ) -> bool:
+        """Make a job that is delayed due at another time, sooner or later.
+
+        Args:
+            job_id: The job's id, as ``enqueue`` gave it.
+            delay: Seconds from now until it is due; 0 makes it ready.
+            at: When it is due, as in ``enqueue``; not with a delay.
+
+        Returns:
+            Whether that was done; ``False`` if it is not delayed (any more), or not there.
+
+        Raises:
+            InvalidInput: If an argument is wrong; nothing was sent.
+            QcoreError: As ``pause``.
+        """
+        wanted = checked_id("id", job_id)
+        capabilities = self.session.capabilities
+        capabilities.need("reschedule")
+        delay_ms, at_ms = checked_due(delay, at, capabilities.limits, self._home.clock.time())
+        return await self._control(
+            "reschedule",
+            "reschedule the job",
+            lambda inside: inside.reschedule(self.name, wanted, delay_ms, at_ms),
         )
 
     async def _control(

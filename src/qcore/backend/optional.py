@@ -92,6 +92,13 @@ class Control(Protocol):
         """
         ...
 
+    def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
+        """``reschedule``: make a job due at another time, if it is delayed; says whether it was.
+
+        The times are those of ``Enqueue``; a ttl begins when the job is due.
+        """
+        ...
+
 
 class AsyncControl(Protocol):
     """As ``Control``, awaited."""
@@ -106,6 +113,10 @@ class AsyncControl(Protocol):
 
     async def cancel(self, queue: str, job_id: str) -> State | None:
         """As ``Control.cancel``."""
+        ...
+
+    async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
+        """As ``Control.reschedule``."""
         ...
 
 

@@ -19,7 +19,7 @@ from qcore.errors import InvalidInput
 from qcore.job import JobId
 from qcore.options import NewJob
 
-__all__ = ["put"]
+__all__ = ["moment_of", "put"]
 
 _BATCH = 100
 
@@ -32,7 +32,7 @@ def _headers(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...])
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+def moment_of(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     """A point in time as ISO 8601."""
     try:
         return None if value is None else datetime.fromisoformat(value)
@@ -106,7 +106,7 @@ def _tell(shell: Shell, queue: str, ids: Iterable[JobId]) -> None:
     metavar="TIME",
     help="Due after this time, such as 90s.",
 )
-@click.option("--at", callback=_moment, metavar="ISO-TIME", help="Due at this time.")
+@click.option("--at", callback=moment_of, metavar="ISO-TIME", help="Due at this time.")
 @click.option("--priority", default=0, help="-4 to 4, larger is more urgent.")
 @click.option(
     "--ttl", type=seconds_of, metavar="TIME", help="Dropped if not taken within this time."

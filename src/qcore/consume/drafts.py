@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import attrs
 
 from qcore.backend import Enqueue, Enqueued
-from qcore.capabilities import Capabilities
+from qcore.capabilities import Capabilities, Limits
 from qcore.codec import encode_body, encode_envelope
 from qcore.errors import InvalidInput, LimitExceeded
 from qcore.job import Job, JobId
@@ -22,7 +22,7 @@ from qcore.options import (
     ttl_seconds,
 )
 
-__all__ = ["Drafter", "job_ids"]
+__all__ = ["Drafter", "checked_due", "job_ids"]
 
 
 @attrs.frozen
@@ -97,6 +97,22 @@ class Drafter:
             dedup=dedup,
             ttl_ms=None if ttl is None else max(1, round(ttl * 1000)),
         )
+
+
+def checked_due(delay: object, at: object, limits: Limits, now: float) -> tuple[int, int | None]:
+    """When a job shall be due: the milliseconds of a delay, and of a moment if that is given.
+
+    Raises:
+        InvalidInput: If it is no time, or not exactly one of the two is given.
+        LimitExceeded: If it is too far away.
+    """
+    if (delay is None) == (at is None):
+        raise InvalidInput("give a delay or a moment, one of both: delay or at")
+    if at is None:
+        return round(seconds("delay", delay, most=limits.delay) * 1000), None
+    due = moment(at)
+    seconds("at", max(0.0, due - now), most=limits.delay)
+    return 0, round(due * 1000)
 
 
 def _need(capabilities: Capabilities, **asked: bool) -> None:

@@ -215,6 +215,15 @@ class MemoryBackend:
         """Drop one job."""
         return self._act(queue, lambda line, _: line.cancel(job_id))
 
+    def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
+        """Make a delayed job due at another time."""
+
+        def act(line: MemoryQueue, now: float) -> bool:
+            due = now + delay_ms / 1000 if at_ms is None else at_ms / 1000
+            return line.reschedule(job_id, due, now)
+
+        return self._act(queue, act)
+
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         self._keep(queue)

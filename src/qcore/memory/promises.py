@@ -38,6 +38,7 @@ PROMISES = Capabilities(
                 "pause",
                 "cancel",
                 "ttl",
+                "reschedule",
                 "thread_safe",
             ]
         },

@@ -358,6 +358,16 @@ class MemoryQueue:
         else:
             (self._delayed if entry.state is State.DELAYED else self._dead).remove(entry)
 
+    def reschedule(self, job_id: str, due: float, now: float) -> bool:
+        """Make a delayed job due at another time; says whether there is one."""
+        entry = next((one for one in self._delayed if one.id == job_id), None)
+        if entry is None:
+            return False
+        self._delayed.remove(entry)
+        entry.expires += max(due, now) - entry.until
+        self._delay(entry, due)
+        return True
+
     def redrive(self, ids: Sequence[str] | None) -> int:
         """Make dead jobs ready again."""
         chosen = self._exhume(ids)

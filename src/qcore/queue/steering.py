@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import TypeVar, cast
 
 from qcore.backend import Control
+from qcore.consume.drafts import checked_due
 from qcore.consume.home import Home
 from qcore.consume.session import Session
 from qcore.options import job_id as checked_id
@@ -68,6 +70,33 @@ class Steering:
         wanted = checked_id("id", job_id)
         return self._control(
             "cancel", "cancel the job", lambda inside: inside.cancel(self.name, wanted)
+        )
+
+    def reschedule(
+        self, job_id: str, *, delay: float | None = None, at: datetime | float | None = None
+    ) -> bool:
+        """Make a job that is delayed due at another time, sooner or later.
+
+        Args:
+            job_id: The job's id, as ``enqueue`` gave it.
+            delay: Seconds from now until it is due; 0 makes it ready.
+            at: When it is due, as in ``enqueue``; not with a delay.
+
+        Returns:
+            Whether that was done; ``False`` if it is not delayed (any more), or not there.
+
+        Raises:
+            InvalidInput: If an argument is wrong; nothing was sent.
+            QcoreError: As ``pause``.
+        """
+        wanted = checked_id("id", job_id)
+        capabilities = self.session.capabilities
+        capabilities.need("reschedule")
+        delay_ms, at_ms = checked_due(delay, at, capabilities.limits, self._home.clock.time())
+        return self._control(
+            "reschedule",
+            "reschedule the job",
+            lambda inside: inside.reschedule(self.name, wanted, delay_ms, at_ms),
         )
 
     def _control(self, needs: str, doing: str, act: Callable[[Control], T]) -> T:

@@ -7,8 +7,7 @@
 -- call has to go on looking; 'claimed' if it is in a processing list.
 --- include: common
 --- include: store
-
-local PAGE = 1000
+--- include: seek
 
 check_types()
 check_levels()
@@ -21,28 +20,9 @@ local function is_it(element)
   return string.sub(element, 1, #prefix) == prefix
 end
 
--- How the job's element looks if it was never taken.
-local function fresh(level)
-  return prefix .. level .. '|0|1|0|0'
-end
-
--- The job's member of a sorted set; false if it has none.
-local function member_of(zset)
-  for level = 1, LEVELS do
-    if redis.call('ZSCORE', zset, fresh(level)) then return fresh(level) end
-  end
-  local cursor = '0'
-  repeat
-    local reply = redis.call('ZSCAN', zset, cursor, 'MATCH', prefix .. '*', 'COUNT', PAGE)
-    cursor = reply[1]
-    if reply[2][1] then return reply[2][1] end
-  until cursor == '0'
-  return false
-end
-
 -- Removes the job's element from a line; says whether it was there. What came back lies in front.
 local function pulled(line, level)
-  if redis.call('LREM', line, 1, fresh(level)) == 1 then return true end
+  if redis.call('LREM', line, 1, fresh(job, level)) == 1 then return true end
   local skip = 0
   repeat
     local elements = next_of(line, skip, PAGE)
@@ -65,13 +45,13 @@ local function pulled_from_any()
 end
 
 local function removed()
-  local token = member_of(key.leased)
+  local token = member_of(key.leased, job)
   if token then
     redis.call('SREM', key.started, token)
     redis.call('ZREM', key.leased, token)
     return 'held'
   end
-  local element = member_of(key.delayed)
+  local element = member_of(key.delayed, job)
   if element then
     redis.call('ZREM', key.delayed, element)
     return 'delayed'

@@ -35,6 +35,7 @@ LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {
     "redrive-some": ("redrive", lambda line: line.redrive(["mine"])),
     "remove": ("dead_letter", lambda line: line.remove(["mine"])),
     "cancel": ("cancel", lambda line: line.cancel("mine")),
+    "reschedule": ("reschedule", lambda line: line.reschedule("mine", delay=1.0)),
     "pause": ("pause", lambda line: line.pause()),
     "resume": ("pause", lambda line: line.resume()),
 }

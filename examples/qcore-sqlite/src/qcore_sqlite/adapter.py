@@ -66,6 +66,7 @@ _PROMISES = Capabilities(
         "pause": "a queue in a file has no switch; stop its consumers instead",
         "cancel": "this adapter has no way to a single job; purge drops all",
         "ttl": "this adapter keeps a job until somebody takes or purges it",
+        "reschedule": "this adapter has no way to a single job",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

@@ -24,3 +24,18 @@ def test_cancel_wants_a_yes(shell: Command) -> None:
     refused = shell.run("job", "cancel", "mail", job_id)
     assert (refused.exit_code, "--yes" in refused.stderr) == (2, True)
     assert shell.connection.queue("mail").stats().ready == 1
+
+
+def test_reschedule_changes_the_time_of_a_delayed_job(shell: Command) -> None:
+    """And says so where there is none."""
+    queue = shell.connection.queue("mail")
+    job_id = queue.enqueue(b"x", delay=60.0)
+    said = shell.run("job", "reschedule", "mail", job_id, "--delay", "2h").stdout
+    assert said == f"{job_id}: rescheduled\n"
+    assert 7000 < (queue.peek("delayed")[0].due_in or 0) <= 7200
+    assert shell.rows("job", "reschedule", "mail", job_id, "--delay", "0") == [
+        {"queue": "mail", "id": job_id, "rescheduled": True}
+    ]
+    assert queue.reserve(timeout=0) is not None
+    result = shell.run("job", "reschedule", "mail", job_id, "--delay", "1s")
+    assert (result.stdout, result.exit_code) == (f"{job_id}: not delayed\n", 1)

@@ -462,3 +462,19 @@ def test_a_job_that_nobody_takes_in_time_is_dropped() -> None:
     line.clock.advance(1.5)
     assert line.ids() == ["due"]
     assert line.queue.stats() == QueueStats(held=3, enqueued=4, dropped=1)
+
+
+def test_a_delayed_job_is_rescheduled() -> None:
+    """With the time that it has once it is due; others are left alone."""
+    line = Line()
+    line.put("ready")
+    jobs = [Enqueue("a", b"", delay_ms=9000, ttl_ms=1000), Enqueue("b", b"", delay_ms=5000)]
+    line.queue.enqueue(jobs, line.clock.time())
+    now = line.clock.time()
+    assert line.queue.reschedule("a", now + 3.0, now)
+    assert not line.queue.reschedule("ready", now + 3.0, now)
+    assert not line.queue.reschedule("unknown", now + 3.0, now)
+    assert line.peek(State.DELAYED) == ["a", "b"]
+    assert line.ids() == ["ready"]
+    line.clock.advance(3.5)
+    assert line.ids() == ["a"]

@@ -1,0 +1,22 @@
+-- Finds the element of one job, whose ref is known, among many.
+
+local PAGE = 1000
+
+-- How the element of a job looks that was never taken.
+local function fresh(job, level)
+  return job.ref .. '|' .. level .. '|0|1|0|0'
+end
+
+-- The job's member of a sorted set; false if it has none.
+local function member_of(zset, job)
+  for level = 1, LEVELS do
+    if redis.call('ZSCORE', zset, fresh(job, level)) then return fresh(job, level) end
+  end
+  local cursor = '0'
+  repeat
+    local reply = redis.call('ZSCAN', zset, cursor, 'MATCH', job.ref .. '|*', 'COUNT', PAGE)
+    cursor = reply[1]
+    if reply[2][1] then return reply[2][1] end
+  until cursor == '0'
+  return false
+end
