@@ -79,6 +79,7 @@ FORMS: Mapping[str, Sequence[Form]] = {
     ),
     "redrive": (
         lambda scene: scene.queue.redrive(),
+        lambda scene: scene.queue.redrive(where=lambda _: True),
         lambda scene: scene.queue.redrive([scene.delivery.job.id]),
     ),
     "attempts": (),

@@ -14,7 +14,18 @@ from qcore.job import Job
 from qcore.options import count, job_id, whole
 from qcore.states import INSPECTABLE, State
 
-__all__ = ["InspectedJob", "checked_ids", "checked_page", "checked_state", "inspected"]
+__all__ = [
+    "PAGE",
+    "InspectedJob",
+    "checked_ids",
+    "checked_page",
+    "checked_state",
+    "inspected",
+    "parts",
+]
+
+PAGE = 100
+"""Jobs that are looked at together where all are looked at."""
 
 _FURTHEST = 1 << 53
 """An offset that every broker can count to."""
@@ -93,6 +104,12 @@ def checked_page(limit: object, offset: object, capabilities: Capabilities) -> t
         LimitExceeded: If one of them is too large.
     """
     return count("limit", limit, capabilities.limits.batch), whole("offset", offset, _FURTHEST)
+
+
+def parts(ids: Sequence[str], capabilities: Capabilities) -> list[Sequence[str]]:
+    """Ids in parts that can be sent at once."""
+    most = capabilities.limits.batch
+    return [ids[first : first + most] for first in range(0, len(ids), most)]
 
 
 def checked_ids(ids: Iterable[object] | None) -> list[str] | None:

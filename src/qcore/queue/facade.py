@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar, cast, overload
@@ -12,14 +12,17 @@ from qcore.consume.delivery import intake
 from qcore.consume.drafts import Drafter, job_ids
 from qcore.consume.home import Home
 from qcore.consume.inspect import (
+    PAGE,
     InspectedJob,
     checked_ids,
     checked_page,
     checked_state,
     inspected,
+    parts,
 )
 from qcore.consume.reserve import Found
 from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
+from qcore.errors import InvalidInput
 from qcore.job import EMPTY, JobId
 from qcore.options import NewJob, count, lease_seconds, timeout_seconds
 from qcore.policy import RetryPolicy
@@ -281,10 +284,39 @@ class Queue(Steering):
         where = checked_state(state, purge=True)
         return self._inspect("purge", lambda inside: inside.purge(self.name, where))
 
-    def redrive(self, ids: Iterable[str] | None = None) -> int:
-        """Make dead jobs ready again, all or those named: attempt 1, crashes 0. Says how many."""
+    def redrive(
+        self,
+        ids: Iterable[str] | None = None,
+        *,
+        where: Callable[[InspectedJob], bool] | None = None,
+    ) -> int:
+        """Make dead jobs ready again, all or some: attempt 1, crashes 0.
+
+        Args:
+            ids: Those that are named; all by default.
+            where: Those for which this is true, of all dead jobs as ``peek`` shows them. Jobs that
+                die meanwhile may be left out. Not with ids.
+
+        Returns:
+            How many.
+        """
         chosen = checked_ids(ids)
-        return self._inspect("redrive", lambda inside: inside.redrive(self.name, chosen))
+        if where is None:
+            return self._redrive(chosen)
+        if chosen is not None:
+            raise InvalidInput("name dead jobs or say which they are, not both: ids and where")
+        fit = [one.id for one in self._all_dead() if where(one)]
+        return sum([self._redrive(part) for part in parts(fit, self.session.capabilities)])
+
+    def _redrive(self, ids: Sequence[str] | None) -> int:
+        return self._inspect("redrive", lambda inside: inside.redrive(self.name, ids))
+
+    def _all_dead(self) -> list[InspectedJob]:
+        self.session.capabilities.need("redrive")
+        found: list[InspectedJob] = []
+        while page := self.peek("dead", PAGE, len(found)):
+            found += page
+        return found
 
     def remove(self, ids: Iterable[str]) -> int:
         """Drop the named dead jobs. Says how many there were."""

@@ -148,6 +148,26 @@ def test_some_dead_jobs_can_be_redriven(bed: Bed) -> None:
 
 
 @invariant("Q-REDRIVE-01")
+def test_dead_jobs_that_fit_can_be_redriven(bed: Bed) -> None:
+    """By what they are and by why they died, over as many pages as there are."""
+    if not bed.claims("redrive", "peek"):
+        raise NotApplicable("dead letters cannot be looked at and sent back")
+    queue = bed.queue()
+    ids = queue.enqueue_many([b"%d" % number for number in range(250)])
+    for delivery in queue.reserve_many(250, timeout=0.0, lease=LONG):
+        delivery.dead_letter("bad" if delivery.job.body.endswith(b"3") else "worse")
+    wanted = {job_id for number, job_id in enumerate(ids) if number % 10 == 3}
+
+    assert queue.redrive(where=lambda one: one.note == "bad" and one.job is not None) == 25
+    assert queue.redrive(where=lambda one: one.note == "bad") == 0
+    with pytest.raises(qcore.InvalidInput):
+        queue.redrive([ids[0]], where=lambda one: one.note == "worse")
+
+    _counted(bed, queue, ready=25, dead=225)
+    assert {delivery.job.id for delivery in drained(queue)} == wanted
+
+
+@invariant("Q-REDRIVE-01")
 def test_redriving_twice_at_once_sends_each_job_back_once(bed: Bed) -> None:
     """From two connections, all and some."""
     if not bed.claims("redrive"):
