@@ -18,12 +18,14 @@ from qcore.capabilities import Capabilities, Claim, Limits
 from qcore.clock import Clock, ManualClock, SystemClock
 from qcore.connection import Connection, connect
 from qcore.consume.inspect import InspectedJob
+from qcore.consume.reading import LogEntry
 from qcore.consume.settlement import Settlement
 from qcore.errors import (
     AdapterConflict,
     AdapterNotFound,
     Closed,
     Corrupt,
+    HistoryGone,
     Indeterminate,
     InvalidInput,
     InvalidReceipt,
@@ -57,6 +59,7 @@ __all__ = [
     "Consumer",
     "Corrupt",
     "Delivery",
+    "HistoryGone",
     "Indeterminate",
     "InspectedJob",
     "InvalidInput",
@@ -67,6 +70,7 @@ __all__ = [
     "LeaseLost",
     "LimitExceeded",
     "Limits",
+    "LogEntry",
     "ManualClock",
     "NewJob",
     "NotApplied",

@@ -22,10 +22,15 @@ from qcore.backend import (
     Enqueued,
     Fault,
     Flush,
+    Groups,
+    History,
     Inspection,
+    LoggedJob,
     PeekedJob,
     QueueStats,
     Settle,
+    Span,
+    Start,
     Subscriptions,
     Taken,
     TakeRequest,
@@ -223,3 +228,29 @@ class _Lifted:
 
     def gaps(self, queue: str) -> int:
         return self._subscriptions.gaps(queue)
+
+    @property
+    def _groups(self) -> Groups:
+        return cast("Groups", self._backend)
+
+    @property
+    def _history(self) -> History:
+        return cast("History", self._backend)
+
+    async def begin(self, line: str, start: Start) -> bool:
+        return await self._call(self._groups.begin, line, start)
+
+    async def rewind(self, line: str, start: Start) -> bool:
+        return await self._call(self._groups.rewind, line, start)
+
+    async def end(self, line: str) -> None:
+        await self._call(self._groups.end, line)
+
+    async def groups(self, queue: str) -> Sequence[str]:
+        return await self._call(self._groups.groups, queue)
+
+    async def read(self, queue: str, span: Span) -> Sequence[LoggedJob] | None:
+        return await self._call(self._history.read, queue, span)
+
+    async def find(self, queue: str, job_id: str) -> LoggedJob | None:
+        return await self._call(self._history.find, queue, job_id)

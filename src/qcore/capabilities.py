@@ -14,7 +14,7 @@ import attrs
 
 from qcore.errors import UnsupportedCapability
 
-__all__ = ["KNOWN", "Capabilities", "Claim", "Limits"]
+__all__ = ["KNOWN", "NO_LOG", "Capabilities", "Claim", "Limits", "as_log"]
 
 Value = bool | str | float
 """What a promise may be worth."""
@@ -55,12 +55,27 @@ KNOWN: Mapping[str, str] = {
     "cancel": "a job can be dropped by its id, wherever it is",
     "ttl": "a job that nobody takes within its time is dropped",
     "reschedule": "a delayed job can be made due at another time",
+    "groups": "any number of named readers, each with progress and dead letters of its own",
+    "history": "what was enqueued stays for a time, and can be read again by id and by time",
     "take_at_full_memory": "a full server still hands out and settles what it stores",
     "thread_safe": "one connection serves many threads",
     "receivers": "an enqueue says how many subscribers heard it",
     "gap": "a subscription says when it may have missed something",
 }
 """Every capability and what it means, for messages and documents."""
+
+NO_LOG: Mapping[str, str] = dict.fromkeys(
+    ("groups", "history"), "a job that is done is gone; add mode=log to the URL to keep a log"
+)
+"""Why a queue that could be a log refuses what only a log can do."""
+
+_NOT_IN_A_LOG: Mapping[str, str] = {
+    "priority": "entries of a log keep the order in which they were enqueued",
+    "delay": "an entry of a log is there from the moment at which it is enqueued",
+    "cancel": "an entry of a log is there for every group",
+    "ttl": "an entry of a log stays until retention",
+    "reschedule": "an entry of a log is there from the moment at which it is enqueued",
+}
 
 
 @attrs.frozen
@@ -158,6 +173,15 @@ class Capabilities:
             return attrs.evolve(self, claims=claims, refusals={**self.refusals, name: why})
         claim = attrs.evolve(self.claims[name], value=value, why=why)
         return attrs.evolve(self, claims={**self.claims, name: claim})
+
+
+def as_log(work: Capabilities) -> Capabilities:
+    """What an adapter promises of a log that promises this of a queue for work."""
+    for name, why in _NOT_IN_A_LOG.items():
+        work = work.lowered(name, value=False, why=why)
+    more = dict.fromkeys(NO_LOG, Claim(value=True))
+    refusals = {name: why for name, why in work.refusals.items() if name not in more}
+    return attrs.evolve(work, claims={**work.claims, **more}, refusals=refusals)
 
 
 def _reaches(name: str, value: Value, wanted: str) -> bool:

@@ -7,6 +7,7 @@
     │   └── LimitExceeded       larger, longer or more than the adapter declares
     ├── AdapterNotFound         no installed package registers the scheme
     ├── AdapterConflict         two installed packages register the same scheme
+    ├── HistoryGone             the log does not reach back to what was asked for
     ├── UnsupportedCapability   the adapter never does this; nothing was sent
     ├── NotApplied              the broker did not do it
     │   ├── Unavailable         not reachable, loading, full: the same call may succeed later
@@ -29,6 +30,7 @@ __all__ = [
     "AdapterNotFound",
     "Closed",
     "Corrupt",
+    "HistoryGone",
     "Indeterminate",
     "InvalidInput",
     "InvalidReceipt",
@@ -86,6 +88,12 @@ class AdapterConflict(QcoreError):
     """Two installed packages register the same scheme, and neither may win silently."""
 
     code = "adapter-conflict"
+
+
+class HistoryGone(QcoreError, LookupError):
+    """The log does not reach back to what was asked for, or never held it."""
+
+    code = "history-gone"
 
 
 class UnsupportedCapability(QcoreError):

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from qcore.backend import COMMON_PARAMETERS, Adapter, AsyncBackend, Backend, Setup
+from qcore.backend import (
+    COMMON_PARAMETERS,
+    LOG_PARAMETERS,
+    Adapter,
+    AsyncBackend,
+    Backend,
+    Setup,
+    is_log,
+)
 from qcore.capabilities import Capabilities
 from qcore.url import Parameter
 from qcore_redis.locators import locator_for
@@ -68,6 +77,24 @@ class StoredAdapter:
         return AsyncStoredBackend(programs, port, reached(self._best, setup))
 
 
+class StreamsAdapter(StoredAdapter):
+    """Opens connections to queues for work, or to logs where the URL asks for them."""
+
+    parameters: Sequence[Parameter] = (*COMMON_PARAMETERS, *LOG_PARAMETERS, *SERVER_PARAMETERS)
+
+    def in_mode(self, params: Mapping[str, Any]) -> Adapter:
+        """This adapter, or the one for logs.
+
+        Raises:
+            InvalidUrl: If a parameter of logs is given without one.
+        """
+        if is_log(params):
+            from qcore_redis.log.adapter import LogAdapter
+
+            return LogAdapter(self.parameters)
+        return self
+
+
 class PubSubAdapter:
     """Opens connections to queues that only hand on."""
 
@@ -111,5 +138,5 @@ class PubSubAdapter:
 
 
 reliable_list: Adapter = StoredAdapter(LIST, "list")
-streams: Adapter = StoredAdapter(STREAMS, "stream")
+streams: Adapter = StreamsAdapter(STREAMS, "stream")
 pubsub: Adapter = PubSubAdapter()

@@ -178,7 +178,7 @@ class StoredPrograms:
             # Whoever comes through the gate leaves it open for the next.
             gate = keys.one("gate")
             return self._move_words(gate, gate, block)
-        if self._store == "stream":
+        if self._store != "list":
             return ("BZPOPMIN", keys.one("bell"), round(min(block, LONGEST_BLOCK), 3))
         normal = keys.each_level("ready")[LEVELS.index(0)]
         return self._move_words(normal, keys.one("claim"), block)
@@ -191,7 +191,7 @@ class StoredPrograms:
 
     def give_up(self, queue: str) -> Program[Words, Any]:
         """Undo a wait whose signal may have come: nobody of this connection will look."""
-        if self._store == "stream":
+        if self._store != "list":
             return self._call("bell", queue, ())
         return self.sweep(queue, [self._owner], "given_up")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from qcore.backend import Setup
-from qcore.capabilities import Capabilities, Claim, Limits
+from qcore.capabilities import NO_LOG, Capabilities, Claim, Limits
 
 __all__ = ["FAILOVER", "LIST", "PUBSUB", "STREAMS", "reached", "without_scripts"]
 
@@ -13,6 +13,8 @@ _NO_LISTENERS = {
     "receivers": "a queue that stores does not know who listens",
     "gap": "a queue that stores misses nothing",
 }
+
+_NO_LOG_HERE = dict.fromkeys(NO_LOG, "a job that is done is gone; redis+streams can keep a log")
 
 _YES = Claim(value=True)
 
@@ -37,13 +39,13 @@ _STORED = {
 LIST = Capabilities(
     adapter="redis+list",
     claims={**_STORED, "reentry": Claim("head")},
-    refusals=_NO_LISTENERS,
+    refusals={**_NO_LISTENERS, **_NO_LOG_HERE},
 )
 
 STREAMS = Capabilities(
     adapter="redis+streams",
     claims={**_STORED, "reentry": Claim("before_new")},
-    refusals=_NO_LISTENERS,
+    refusals={**_NO_LISTENERS, **NO_LOG},
 )
 
 _NOTHING_KEPT = "Pub/Sub hands a job to whoever listens and keeps nothing"
@@ -62,7 +64,7 @@ PUBSUB = Capabilities(
         "thread_safe": _YES,
     },
     limits=Limits(),
-    refusals=dict.fromkeys((*_LEASED, "reentry"), _NOTHING_KEPT),
+    refusals=dict.fromkeys((*_LEASED, "reentry", *NO_LOG), _NOTHING_KEPT),
 )
 
 

@@ -39,3 +39,13 @@ def test_killed_consumers_lose_nothing(tmp_path: Path) -> None:
     said = run("examples/killed_consumers.py", "3", QCORE_URL=url, JOBS="600")
 
     assert "lost 0" in said
+
+
+def test_two_services_each_get_everything(tmp_path: Path) -> None:
+    """The example kills one of them, and ends with an error if the other felt it."""
+    url = f"redis+streams+embedded://{tmp_path}/server?mode=log"
+
+    said = run("examples/two_services.py", "500", QCORE_URL=url)
+
+    assert "shipping: lost 0, done twice 0, redelivered 0" in said
+    assert "the same" in said

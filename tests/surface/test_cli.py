@@ -53,7 +53,10 @@ def shape(row: Mapping[str, object]) -> dict[str, type | None]:
     ("words", "expected"),
     [
         ("queue ls", {"queue": str}),
-        ("queue stats", {"queue": str, **dict.fromkeys(COUNTS, int), "paused": bool}),
+        (
+            "queue stats",
+            {"queue": str, **dict.fromkeys(COUNTS, int), "paused": bool, "oldest": None},
+        ),
         ("queue pause mail", {"queue": str, "paused": bool}),
         ("queue resume mail", {"queue": str, "paused": bool}),
         ("queue peek mail", LYING),

@@ -60,7 +60,7 @@ class Call:
 
 def counts(queue: qcore.Queue) -> dict[str, int]:
     """How many jobs are in each state, by the broker's own account."""
-    seen = attrs.asdict(queue.stats())
+    seen = attrs.asdict(queue.stats(), filter=lambda field, _: bool(field.eq))
     return {state: count for state, count in seen.items() if count and state != "enqueued"}
 
 

@@ -27,14 +27,22 @@ _LEASE = "lease=2s"
 _CLAIMS = Path(__file__).with_name("claims")
 
 
+def _mode_of(url: str) -> str:
+    """What makes a URL that of a log, to go behind other parameters; empty for other queues."""
+    return "&mode=log" if "mode=log" in re.split("[?&]", url) else ""
+
+
 class MemoryHarness(UrlHarness):
     """``memory://``: one process, nothing to stop or to cut."""
 
-    claims = _CLAIMS / "memory.toml"
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._mode = _mode_of(url)
+        self.claims = _CLAIMS / f"memory{'-log' if self._mode else ''}.toml"
 
     def url(self, namespace: str) -> str:
         """A store that the connections of this process share."""
-        return f"memory://conformance?namespace={namespace}&{_LEASE}"
+        return f"memory://conformance?namespace={namespace}&{_LEASE}{self._mode}"
 
     def descriptors(self, callers: int) -> int | None:
         """None at all."""
@@ -62,7 +70,8 @@ class RedisHarness(UrlHarness):
         super().__init__(url)
         self._binary = binary
         self._design = self.scheme.partition("+")[2].partition("+")[0]
-        self.claims = _CLAIMS / f"redis+{self._design}.toml"
+        self._mode = _mode_of(url)
+        self.claims = _CLAIMS / f"redis+{self._design}{'-log' if self._mode else ''}.toml"
         self.reference = self.owned
         self._anchor: qcore.Connection | None = None
 
@@ -101,7 +110,7 @@ class RedisHarness(UrlHarness):
         """The same adapter at another address."""
         base = f"redis+{self._design}"
         lease = "" if "pubsub" in base else f"&{_LEASE}"
-        return f"{address.url(base)}?namespace={namespace}{lease}"
+        return f"{address.url(base)}?namespace={namespace}{lease}{self._mode}"
 
     def leftovers(self, namespace: str) -> Sequence[str] | None:
         """The keys of a namespace, as far as the server can be asked."""
@@ -134,6 +143,10 @@ class RedisHarness(UrlHarness):
             if self._design == "list":
                 client.call("HSET", f"qc:{tag}:list:jobs", "planted", raw)
                 client.call("RPUSH", f"qc:{tag}:list:ready:0", "planted|5|0|1|0|0")
+            elif self._mode:
+                number = str(client.call("HINCRBY", f"qc:{tag}:log:meta", "last", 1))
+                fields = ("id", "planted", "n", number, "job", raw)
+                client.call("XADD", f"qc:{tag}:log:entries", "*", *fields)
             elif self._design == "streams":
                 client.call("XADD", f"qc:{tag}:stream:new:0", "*", "id", "planted", "job", raw)
             else:
@@ -146,7 +159,10 @@ class RedisHarness(UrlHarness):
 
     def residue(self) -> Sequence[str]:
         """What an empty queue leaves behind, as the data model declares it."""
-        return ("*:meta", "*:stream:new:*", "*:stream:bell", "*:id:*", "*:dedup:*")
+        always = ("*:meta", "*:id:*", "*:dedup:*")
+        if self._mode:
+            return (*always, "*:log:entries", "*:log:index", "*:log:g:*:bell")
+        return (*always, "*:stream:new:*", "*:stream:bell")
 
     @property
     def _path(self) -> str:
@@ -157,12 +173,13 @@ class ServedRedis(RedisHarness):
     """A Redis adapter on a server of any version, which the harness starts itself.
 
     Args:
-        design: ``list``, ``streams`` or ``pubsub``.
+        design: ``list``, ``streams``, ``streams?mode=log`` or ``pubsub``.
         binary: The program of the server.
     """
 
     def __init__(self, design: str, binary: Binary) -> None:
-        super().__init__(f"redis+{design}", binary=binary)
+        scheme, mark, query = design.partition("?")
+        super().__init__(f"redis+{scheme}://{mark}{query}", binary=binary)
         self._server = Server(binary, settings={"appendonly": "yes"})
 
     @property
@@ -173,7 +190,7 @@ class ServedRedis(RedisHarness):
     def start(self) -> None:
         """Start the server."""
         self._server.start()
-        self._url = self._server.unix.url(f"redis+{self._design}")
+        self._url = self._server.unix.url(f"redis+{self._design}") + self._mode.replace("&", "?")
 
     def stop(self) -> None:
         """End it, and remove what it kept."""

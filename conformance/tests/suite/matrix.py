@@ -21,7 +21,14 @@ from qcore_conformance.harnesses import MemoryHarness, ServedRedis
 from qcore_conformance.runs import Run
 from qcore_conformance.suite import suite
 
-__all__ = ["on_other_servers", "on_the_newest", "on_the_oldest", "within_a_process"]
+__all__ = [
+    "as_a_log",
+    "as_a_log_within_a_process",
+    "on_other_servers",
+    "on_the_newest",
+    "on_the_oldest",
+    "within_a_process",
+]
 
 _SCALE = 0.1
 _SEED = 2026
@@ -33,6 +40,10 @@ _SMOKE = frozenset(
         "Q-REC-06", "Q-REC-15", "Q-RETRY-01",
     }
 )  # fmt: skip
+_LOG = frozenset(
+    {"Q-CAP-02", "Q-CAP-03", "Q-FAN-01", "Q-FAN-02", "Q-FAN-03", "Q-HIST-01", "Q-HIST-02"}
+)
+_LEASES = frozenset({"Q-ACK-01", "Q-ACK-03", "Q-ATT-01", "Q-DLQ-03", "Q-REL-02", "Q-RES-01"})
 
 
 @cache  # one server for all tests of a process, not one for each
@@ -61,8 +72,20 @@ def on_other_servers(design: str) -> Mapping[str, Any]:
     return {**tests, "qcore_harness": qcore_harness}
 
 
+def as_a_log() -> Mapping[str, Any]:
+    """Streams in log mode: groups, history, and what its groups share with other queues."""
+    run = Run(tier=1, alternate=0, scale=_SCALE, seed=_SEED)
+    return suite(_served("streams?mode=log", newest()), run, only=_SMOKE | _LOG | _LEASES)
+
+
 def within_a_process() -> Mapping[str, Any]:
     """The reference, in both colours."""
     return suite(
         lambda: MemoryHarness("memory://conformance"), Run(tier=1, scale=_SCALE, seed=_SEED)
     )
+
+
+def as_a_log_within_a_process() -> Mapping[str, Any]:
+    """The reference of a log, in both colours."""
+    run = Run(tier=1, scale=_SCALE, seed=_SEED)
+    return suite(lambda: MemoryHarness("memory://conformance?mode=log"), run, only=_SMOKE | _LOG)

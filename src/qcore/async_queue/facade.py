@@ -9,7 +9,7 @@ from typing import TypeVar, cast, overload
 
 from qcore.async_queue.consumer import AsyncConsumer
 from qcore.async_queue.delivery import AsyncDelivery
-from qcore.async_queue.steering import AsyncSteering
+from qcore.async_queue.reading import AsyncReading
 from qcore.backend import AsyncInspection, AsyncSubscriptions, QueueStats, Settle, TakeRequest, Verb
 from qcore.consume.async_home import AsyncHome
 from qcore.consume.delivery import intake
@@ -23,6 +23,7 @@ from qcore.consume.inspect import (
     inspected,
     parts,
 )
+from qcore.consume.reading import line_of
 from qcore.consume.reserve import Found
 from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
 from qcore.errors import InvalidInput
@@ -35,22 +36,41 @@ __all__ = ["AsyncQueue"]
 T = TypeVar("T")
 
 
-class AsyncQueue(AsyncSteering):
+class AsyncQueue(AsyncReading):
     """A named line of jobs. Made by ``AsyncConnection.queue``; for the tasks of one event loop.
 
     Attributes:
-        name: The queue's name.
+        name: The queue's name; ``queue/group`` for one that is bound to a group.
         retry: What ``with delivery`` does after an exception.
     """
 
     def __init__(self, name: str, home: AsyncHome, codec: str, retry: RetryPolicy) -> None:
         super().__init__(name, home)
         self.retry = retry
-        self._drafter = Drafter(name, codec, home.new_id, home.clock.time)
+        self._codec = codec
+        self._drafter = Drafter(self._log, codec, home.new_id, home.clock.time)
 
     def __repr__(self) -> str:
         """The queue's name and adapter."""
         return f"<AsyncQueue {self.name} of {self._home.capabilities.adapter}>"
+
+    def group(self, name: str) -> AsyncQueue:
+        """The same queue as one group of its log sees it: its jobs, leases and dead letters.
+
+        A queue that is bound to none is the group ``default``. Whichever group enqueues, every
+        group gets the job. Costs nothing until it is used; see ``subscribe``.
+
+        Args:
+            name: 1 to 128 letters, digits, ``.``, ``_`` and ``-``.
+
+        Raises:
+            InvalidInput: If the name is none.
+            UnsupportedCapability: If the queue is no log.
+        """
+        capabilities = self.session.capabilities
+        capabilities.need("groups")
+        line = line_of(self._log, name, capabilities)
+        return AsyncQueue(line, self._home, self._codec, self.retry)
 
     async def enqueue(
         self,
@@ -112,16 +132,7 @@ class AsyncQueue(AsyncSteering):
         """
         self.session.check_open()
         drafts = self._drafter.draft(jobs, self.session.capabilities)
-        return job_ids(await self.session.enqueue(self.name, drafts)) if drafts else []
-
-    async def subscribe(self) -> None:
-        """Listen from now on, where the adapter only reaches listeners; else no effect."""
-        session = self.session
-        session.check_open()
-        if session.capabilities.value("settlement") == "automatic":
-            backend = cast("AsyncSubscriptions", session.backend)
-            listen = partial(backend.subscribe, self.name)
-            await session.insist("subscribe", listen, looking=True)
+        return job_ids(await self.session.enqueue(self._log, drafts)) if drafts else []
 
     @property
     def gaps(self) -> int:

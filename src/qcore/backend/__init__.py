@@ -3,8 +3,8 @@
 In: batches of values, already validated. Out: batches of values, one for each input, in order.
 ``take`` never blocks and ``wait`` never takes; a timeout of ``wait`` is an ordinary return. The
 mandatory core is ``open``, ``close``, ``interrupt``, ``enqueue``, ``take``, ``wait``, ``settle``,
-``health``, ``classify`` and ``native``. ``Inspection``, ``Control`` and ``Subscriptions`` are
-optional, and declared by capabilities.
+``health``, ``classify`` and ``native``. ``Inspection``, ``Control``, ``Groups``,
+``History`` and ``Subscriptions`` are optional, and declared by capabilities.
 
 An adapter must NOT:
 
@@ -20,13 +20,24 @@ the first answer and does nothing twice; the leases of a ``take`` begin anew, si
 again has not seen the jobs.
 """
 
-from qcore.backend.adapter import COMMON_PARAMETERS, Adapter, Setup
+from qcore.backend.adapter import (
+    COMMON_PARAMETERS,
+    LOG_PARAMETERS,
+    Adapter,
+    Modal,
+    Setup,
+    is_log,
+)
 from qcore.backend.core import AsyncBackend, Backend
 from qcore.backend.optional import (
     AsyncControl,
+    AsyncGroups,
+    AsyncHistory,
     AsyncInspection,
     AsyncSubscriptions,
     Control,
+    Groups,
+    History,
     Inspection,
     Subscriptions,
 )
@@ -35,9 +46,12 @@ from qcore.backend.values import (
     Enqueued,
     Fault,
     Flush,
+    LoggedJob,
     PeekedJob,
     QueueStats,
     Settle,
+    Span,
+    Start,
     Taken,
     TakenJob,
     TakeRequest,
@@ -46,9 +60,12 @@ from qcore.backend.values import (
 
 __all__ = [
     "COMMON_PARAMETERS",
+    "LOG_PARAMETERS",
     "Adapter",
     "AsyncBackend",
     "AsyncControl",
+    "AsyncGroups",
+    "AsyncHistory",
     "AsyncInspection",
     "AsyncSubscriptions",
     "Backend",
@@ -57,14 +74,21 @@ __all__ = [
     "Enqueued",
     "Fault",
     "Flush",
+    "Groups",
+    "History",
     "Inspection",
+    "LoggedJob",
+    "Modal",
     "PeekedJob",
     "QueueStats",
     "Settle",
     "Setup",
+    "Span",
+    "Start",
     "Subscriptions",
     "TakeRequest",
     "Taken",
     "TakenJob",
     "Verb",
+    "is_log",
 ]

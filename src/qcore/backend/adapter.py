@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
 from qcore.backend.core import AsyncBackend, Backend
 from qcore.capabilities import Capabilities
 from qcore.clock import Clock
+from qcore.errors import InvalidUrl
 from qcore.url import Parameter, Url
 
-__all__ = ["COMMON_PARAMETERS", "Adapter", "Setup"]
+__all__ = ["COMMON_PARAMETERS", "LOG_PARAMETERS", "Adapter", "Modal", "Setup", "is_log"]
 
 COMMON_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("namespace", "str", "default", "keeps the queues of one program apart"),
@@ -23,6 +24,30 @@ COMMON_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("dedup_window", "seconds", 3600.0, "how long a caller's id or dedup key is known"),
 )
 """Parameters that every adapter with leases understands."""
+
+LOG_PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("mode", "str", "work", "work: done once; log: kept for groups", ("work", "log")),
+    Parameter("retention", "seconds", 0.0, "log mode: how long entries stay; 0 is for ever"),
+    Parameter("retention_count", "int", 0, "log mode: how many entries stay; 0 is all", least=0),
+    Parameter("lossy", "bool", default=False, help="log mode: drop also what a group has to do"),
+)
+"""Parameters of adapters that can keep a log."""
+
+
+def is_log(params: Mapping[str, Any]) -> bool:
+    """Whether these parameters ask for a log.
+
+    Raises:
+        InvalidUrl: If something is said of a log, and none is asked for.
+    """
+    if params["mode"] == "log":
+        return True
+    said = [name for name in ("retention", "retention_count", "lossy") if params[name]]
+    if said:
+        raise InvalidUrl(
+            f"parameter {said[0]!r} needs 'mode=log': in mode work, jobs stay till done"
+        )
+    return False
 
 
 @attrs.frozen
@@ -64,4 +89,17 @@ class Adapter(Protocol):
 
     def async_backend(self, setup: Setup) -> AsyncBackend:
         """A backend for asyncio; does no I/O before ``open``."""
+        ...
+
+
+@runtime_checkable
+class Modal(Protocol):
+    """Optional: an adapter that keeps other promises where the URL asks for another mode."""
+
+    def in_mode(self, params: Mapping[str, Any]) -> Adapter:
+        """The adapter for these parameters, of the same scheme; does no I/O.
+
+        Raises:
+            InvalidUrl: If they do not go together.
+        """
         ...

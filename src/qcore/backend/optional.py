@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from qcore.backend.values import PeekedJob, QueueStats
+from qcore.backend.values import LoggedJob, PeekedJob, QueueStats, Span, Start
 from qcore.states import State
 
 __all__ = [
     "AsyncControl",
+    "AsyncGroups",
+    "AsyncHistory",
     "AsyncInspection",
     "AsyncSubscriptions",
     "Control",
+    "Groups",
+    "History",
     "Inspection",
     "Subscriptions",
 ]
@@ -117,6 +121,75 @@ class AsyncControl(Protocol):
 
     async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
         """As ``Control.reschedule``."""
+        ...
+
+
+class Groups(Protocol):
+    """Optional: several readers of one log.
+
+    A line is a queue as one group sees it: ``queue/group``, or the queue's bare name for the
+    group ``default``. The mandatory core and ``Inspection`` are called with lines. A group that
+    nobody began begins with the oldest entry, at its first take.
+    """
+
+    def begin(self, line: str, start: Start) -> bool:
+        """Make a group, unless there is one; ``False`` if the log does not reach that far back."""
+        ...
+
+    def rewind(self, line: str, start: Start) -> bool:
+        """Let a group begin anew: what is in hand is lost to its holders, dead letters stay."""
+        ...
+
+    def end(self, line: str) -> None:
+        """Remove a group with its leases and dead letters; the entries stay for others."""
+        ...
+
+    def groups(self, queue: str) -> Sequence[str]:
+        """The names of the groups of a queue, sorted."""
+        ...
+
+
+class AsyncGroups(Protocol):
+    """As ``Groups``, awaited."""
+
+    async def begin(self, line: str, start: Start) -> bool:
+        """As ``Groups.begin``."""
+        ...
+
+    async def rewind(self, line: str, start: Start) -> bool:
+        """As ``Groups.rewind``."""
+        ...
+
+    async def end(self, line: str) -> None:
+        """As ``Groups.end``."""
+        ...
+
+    async def groups(self, queue: str) -> Sequence[str]:
+        """As ``Groups.groups``."""
+        ...
+
+
+class History(Protocol):
+    """Optional: reading a log, which changes nothing."""
+
+    def read(self, queue: str, span: Span) -> Sequence[LoggedJob] | None:
+        """Entries in order; ``None`` if the log does not reach back to where they begin."""
+        ...
+
+    def find(self, queue: str, job_id: str) -> LoggedJob | None:
+        """The entry of a job, or ``None``."""
+        ...
+
+
+class AsyncHistory(Protocol):
+    """As ``History``, awaited."""
+
+    async def read(self, queue: str, span: Span) -> Sequence[LoggedJob] | None:
+        """As ``History.read``."""
+        ...
+
+    async def find(self, queue: str, job_id: str) -> LoggedJob | None:
+        """As ``History.find``."""
         ...
 
 

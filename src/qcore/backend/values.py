@@ -14,9 +14,12 @@ __all__ = [
     "Enqueued",
     "Fault",
     "Flush",
+    "LoggedJob",
     "PeekedJob",
     "QueueStats",
     "Settle",
+    "Span",
+    "Start",
     "TakeRequest",
     "Taken",
     "TakenJob",
@@ -170,6 +173,9 @@ class QueueStats:
 
     At rest ``enqueued == ready + delayed + held + dead + acked + dropped``. While it is ``paused``
     nothing is delivered.
+
+    ``oldest`` is the age in seconds of the oldest entry that a group has not settled; ``None`` if
+    there is none, or where there are no groups.
     """
 
     ready: int = 0
@@ -180,6 +186,61 @@ class QueueStats:
     acked: int = 0
     dropped: int = 0
     paused: bool = False
+    oldest: float | None = attrs.field(default=None, eq=False)
+
+    @property
+    def lag(self) -> int:
+        """How many jobs have yet to be settled."""
+        return self.ready + self.delayed + self.held
+
+
+@attrs.frozen
+class Start:
+    """Where in a log something begins, or ends.
+
+    Attributes:
+        kind: ``all``, ``new``, ``id`` or ``time``.
+        id: The job's id, for ``id``.
+        millis: Unix milliseconds of the broker's clock, for ``time``.
+    """
+
+    kind: str
+    id: str = ""
+    millis: int = 0
+
+
+@attrs.frozen
+class Span:
+    """What to read of a log.
+
+    Attributes:
+        start: The first entry: ``all``, ``id`` or ``time``.
+        end: The last entry: ``all``, ``id`` or ``time``; of an ``id`` the entry itself belongs in.
+        after: An id behind which to go on in the direction of reading, or ``""``.
+        limit: At most so many.
+        newest_first: Whether to read from the end.
+    """
+
+    start: Start
+    end: Start
+    after: str = ""
+    limit: int = 100
+    newest_first: bool = False
+
+
+@attrs.frozen
+class LoggedJob:
+    """One entry of a log.
+
+    Attributes:
+        id: The job's id.
+        stored: The envelope.
+        at: When the broker stored it, in unix seconds of its clock.
+    """
+
+    id: str
+    stored: bytes
+    at: float
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import attrs
 
-from qcore.backend import Adapter, Setup
+from qcore.backend import Adapter, Modal, Setup
 from qcore.capabilities import KNOWN, Capabilities
 from qcore.clock import Clock
 from qcore.errors import InvalidInput, UnsupportedCapability
@@ -94,6 +94,8 @@ def opening(text: str, require: Iterable[str], clock: Clock) -> Opening:
     adapter, parts = find(url)
     params = typed(url, adapter.parameters)
     name_of("namespace", params.get("namespace", "default"))
+    if isinstance(adapter, Modal):
+        adapter = adapter.in_mode(params)
     best = adapter.promises()
     if "lease" in params:
         lease_seconds(params["lease"], best.limits)

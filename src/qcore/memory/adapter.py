@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from qcore.backend import (
     COMMON_PARAMETERS,
+    LOG_PARAMETERS,
+    Adapter,
     AsyncBackend,
     Enqueue,
     Enqueued,
@@ -24,6 +26,7 @@ from qcore.backend import (
     Setup,
     Taken,
     TakeRequest,
+    is_log,
 )
 from qcore.bridges import lift_inline
 from qcore.capabilities import Capabilities
@@ -34,8 +37,12 @@ from qcore.memory.store import MemoryQueue
 from qcore.states import State
 from qcore.url import Parameter, Url
 
-__all__ = ["MemoryAdapter", "MemoryBackend"]
+__all__ = ["MemoryAdapter", "MemoryBackend", "MemoryStore"]
 
+if TYPE_CHECKING:
+    from qcore.memory.log import MemoryLog
+
+B = TypeVar("B")
 N = TypeVar("N")
 T = TypeVar("T")
 
@@ -43,7 +50,7 @@ _Line = tuple[str, str]
 """Namespace and name of a queue."""
 
 
-class _Store:
+class MemoryStore:
     """The queues of one name, and who waits for work in them."""
 
     def __init__(self, url: Url) -> None:
@@ -52,6 +59,7 @@ class _Store:
         # A signal handler may close a consumer while the thread below it is in here.
         self.lock = threading.RLock()
         self.queues: dict[_Line, MemoryQueue] = {}
+        self.logs: dict[_Line, MemoryLog] = {}
         self.bells = Bells()
         self.users: set[str] = set()
 
@@ -65,7 +73,9 @@ class MemoryBackend:
 
     queue_type: type[MemoryQueue] = MemoryQueue
 
-    def __init__(self, setup: Setup, store: _Store, left: Callable[[_Store], None]) -> None:
+    def __init__(
+        self, setup: Setup, store: MemoryStore, left: Callable[[MemoryStore], None]
+    ) -> None:
         self._store = store
         self._left = left
         self._owner = setup.owner
@@ -243,7 +253,7 @@ class MemoryAdapter:
 
     scheme: str = "memory"
     backend_type: type[MemoryBackend] = MemoryBackend
-    parameters: Sequence[Parameter] = COMMON_PARAMETERS
+    parameters: Sequence[Parameter] = (*COMMON_PARAMETERS, *LOG_PARAMETERS)
 
     def __init__(self) -> None:
         self._begin()
@@ -252,11 +262,23 @@ class MemoryAdapter:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._stores: WeakValueDictionary[str, _Store] = WeakValueDictionary()
+        self._stores: WeakValueDictionary[str, MemoryStore] = WeakValueDictionary()
 
     def promises(self) -> Capabilities:
         """The best that it can do."""
         return PROMISES
+
+    def in_mode(self, params: Mapping[str, Any]) -> Adapter:
+        """This adapter, or the one for logs.
+
+        Raises:
+            InvalidUrl: If a parameter of logs is given without one.
+        """
+        if is_log(params):
+            from qcore.memory.logs import MemoryLogAdapter
+
+            return MemoryLogAdapter(self)
+        return self
 
     def backend(self, setup: Setup) -> MemoryBackend:
         """A connection to the store that the URL names.
@@ -264,14 +286,27 @@ class MemoryAdapter:
         Raises:
             InvalidUrl: If the URL says more than a name.
         """
-        name = _name(setup)
+        return self.opened(setup, self.backend_type)
+
+    def opened(self, setup: Setup, kind: Callable[..., B], among: str = "") -> B:
+        """A connection of a kind, which shares a store with its like.
+
+        Args:
+            setup: What the URL said.
+            kind: The class of the connection.
+            among: Told apart from stores of other kinds.
+
+        Raises:
+            InvalidUrl: If the URL says more than a name.
+        """
+        name = f"{_name(setup)}{among}"
         with self._lock:
             store = self._stores.get(name)
             if store is None:
-                self._stores[name] = store = _Store(setup.url)
-            return self.backend_type(setup, store, partial(self._left, name))
+                self._stores[name] = store = MemoryStore(setup.url)
+            return kind(setup, store, partial(self._left, name))
 
-    def _left(self, name: str, store: _Store) -> None:
+    def _left(self, name: str, store: MemoryStore) -> None:
         with self._lock:
             if not store.users and self._stores.get(name) is store:
                 del self._stores[name]

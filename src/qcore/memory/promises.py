@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qcore.capabilities import Capabilities, Claim
+from qcore.capabilities import NO_LOG, Capabilities, Claim
 
 __all__ = ["PROMISES"]
 
@@ -46,6 +46,7 @@ PROMISES = Capabilities(
     refusals={
         "receivers": "a queue that stores does not know who listens",
         "gap": "a queue that stores misses nothing",
+        **NO_LOG,
         "take_at_full_memory": "the queue shares its memory with the program",
     },
 )

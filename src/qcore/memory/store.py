@@ -25,7 +25,7 @@ from qcore.backend import (
 from qcore.options import PRIORITIES
 from qcore.states import INSPECTABLE, Event, State, step
 
-__all__ = ["MemoryQueue"]
+__all__ = ["Entry", "MemoryQueue"]
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _URGENT_FIRST = tuple(reversed(PRIORITIES))
 
 
 @attrs.define(eq=False)
-class _Entry:
+class Entry:
     """A stored job with its mutable state."""
 
     id: str
@@ -51,6 +51,7 @@ class _Entry:
     expires: float = math.inf
 
     def move(self, event: Event) -> None:
+        """Go to the state that follows."""
         self.state = step(self.state, event)
 
 
@@ -67,12 +68,12 @@ class MemoryQueue:
     crash_limit: int
     delivery_cap: int
     dedup_window: float
-    _ready: dict[int, deque[_Entry]] = attrs.field(
-        factory=lambda: {level: deque[_Entry]() for level in _URGENT_FIRST}
+    _ready: dict[int, deque[Entry]] = attrs.field(
+        factory=lambda: {level: deque[Entry]() for level in _URGENT_FIRST}
     )
-    _delayed: list[_Entry] = attrs.field(factory=list[_Entry])
-    _held: dict[str, _Entry] = attrs.field(factory=dict[str, _Entry])
-    _dead: list[_Entry] = attrs.field(factory=list[_Entry])
+    _delayed: list[Entry] = attrs.field(factory=list[Entry])
+    _held: dict[str, Entry] = attrs.field(factory=dict[str, Entry])
+    _dead: list[Entry] = attrs.field(factory=list[Entry])
     _known: dict[str, tuple[str, float]] = attrs.field(factory=dict[str, tuple[str, float]])
     _answers: dict[tuple[str, str], tuple[int, Any]] = attrs.field(
         factory=dict[tuple[str, str], tuple[int, Any]]
@@ -117,7 +118,7 @@ class MemoryQueue:
                 return Enqueued(self._known[key][0], created=False)
         for key in keys:
             self._known[key] = (job.id, now + self.dedup_window)
-        entry = _Entry(job.id, job.envelope, job.priority)
+        entry = Entry(job.id, job.envelope, job.priority)
         self._enqueued += 1
         due = now + job.delay_ms / 1000 if job.at_ms is None else job.at_ms / 1000
         if job.ttl_ms is not None:
@@ -129,7 +130,7 @@ class MemoryQueue:
             self._ready[entry.priority].append(entry)
         return Enqueued(job.id)
 
-    def _delay(self, entry: _Entry, due: float) -> None:
+    def _delay(self, entry: Entry, due: float) -> None:
         entry.until = due
         bisect.insort(self._delayed, entry, key=lambda other: other.until)
 
@@ -153,8 +154,8 @@ class MemoryQueue:
             self._held[job.token].until = until
         return attrs.evolve(taken, jobs=jobs)
 
-    def _choose(self, limit: int, now: float) -> list[_Entry]:
-        chosen: list[_Entry] = []
+    def _choose(self, limit: int, now: float) -> list[Entry]:
+        chosen: list[Entry] = []
         for level in _URGENT_FIRST:
             line = self._ready[level]
             while line and len(chosen) < limit:
@@ -170,7 +171,7 @@ class MemoryQueue:
                     return chosen
         return chosen
 
-    def _lease(self, entry: _Entry, owner: str, until: float, *, started: bool) -> TakenJob:
+    def _lease(self, entry: Entry, owner: str, until: float, *, started: bool) -> TakenJob:
         entry.move(Event.TAKE)
         entry.number += 1
         entry.expires = math.inf
@@ -232,21 +233,21 @@ class MemoryQueue:
         moments += [entry.until for entry in self._delayed[:1]]
         return max(0.0, min(moments) - now) if moments else None
 
-    def _bury(self, entry: _Entry, event: Event, reason: str) -> None:
+    def _bury(self, entry: Entry, event: Event, reason: str) -> None:
         entry.move(event)
         entry.note = reason
         self._dead.append(entry)
 
     def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
         """Do each step whose token holds its delivery."""
-        released: list[_Entry] = []
+        released: list[Entry] = []
         held = [self._settle(one, now, released) for one in steps]
         # At the head, in the order in which they were given back together.
         for entry in reversed(released):
             self._ready[entry.priority].appendleft(entry)
         return held
 
-    def _settle(self, one: Settle, now: float, released: list[_Entry]) -> bool:
+    def _settle(self, one: Settle, now: float, released: list[Entry]) -> bool:
         entry = self._held.get(one.token)
         if entry is None or entry.until <= now:
             return False
@@ -259,7 +260,7 @@ class MemoryQueue:
             self._end(entry, one, now, released)
         return True
 
-    def _end(self, entry: _Entry, one: Settle, now: float, released: list[_Entry]) -> None:
+    def _end(self, entry: Entry, one: Settle, now: float, released: list[Entry]) -> None:
         if one.verb is Verb.ACK:
             entry.move(Event.ACK)
             self._acked += 1
@@ -313,14 +314,14 @@ class MemoryQueue:
             for entry in entries
         ]
 
-    def _in_state(self, state: State) -> Iterable[_Entry]:
+    def _in_state(self, state: State) -> Iterable[Entry]:
         if state is State.READY:
             return self._all_ready()
         if state is State.HELD:
             return sorted(self._held.values(), key=lambda entry: entry.until)
         return self._delayed if state is State.DELAYED else self._dead
 
-    def _all_ready(self) -> Iterator[_Entry]:
+    def _all_ready(self) -> Iterator[Entry]:
         for level in _URGENT_FIRST:
             yield from self._ready[level]
 
@@ -350,7 +351,7 @@ class MemoryQueue:
                 return state
         return None
 
-    def _remove(self, entry: _Entry) -> None:
+    def _remove(self, entry: Entry) -> None:
         if entry.state is State.READY:
             self._ready[entry.priority].remove(entry)
         elif entry.state is State.HELD:
@@ -385,10 +386,10 @@ class MemoryQueue:
         self._dropped += len(chosen)
         return len(chosen)
 
-    def _exhume(self, ids: Sequence[str] | None) -> list[_Entry]:
+    def _exhume(self, ids: Sequence[str] | None) -> list[Entry]:
         wanted = None if ids is None else set(ids)
-        chosen: list[_Entry] = []
-        kept: list[_Entry] = []
+        chosen: list[Entry] = []
+        kept: list[Entry] = []
         for entry in self._dead:
             (chosen if wanted is None or entry.id in wanted else kept).append(entry)
         self._dead = kept

@@ -20,6 +20,7 @@ from qcore.consume.inspect import (
     inspected,
     parts,
 )
+from qcore.consume.reading import line_of
 from qcore.consume.reserve import Found
 from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
 from qcore.errors import InvalidInput
@@ -28,29 +29,48 @@ from qcore.options import NewJob, count, lease_seconds, timeout_seconds
 from qcore.policy import RetryPolicy
 from qcore.queue.consumer import Consumer
 from qcore.queue.delivery import Delivery
-from qcore.queue.steering import Steering
+from qcore.queue.reading import Reading
 
 __all__ = ["Queue"]
 
 T = TypeVar("T")
 
 
-class Queue(Steering):
+class Queue(Reading):
     """A named line of jobs. Made by ``Connection.queue``; safe for use by many threads.
 
     Attributes:
-        name: The queue's name.
+        name: The queue's name; ``queue/group`` for one that is bound to a group.
         retry: What ``with delivery`` does after an exception.
     """
 
     def __init__(self, name: str, home: Home, codec: str, retry: RetryPolicy) -> None:
         super().__init__(name, home)
         self.retry = retry
-        self._drafter = Drafter(name, codec, home.new_id, home.clock.time)
+        self._codec = codec
+        self._drafter = Drafter(self._log, codec, home.new_id, home.clock.time)
 
     def __repr__(self) -> str:
         """The queue's name and adapter."""
         return f"<Queue {self.name} of {self._home.capabilities.adapter}>"
+
+    def group(self, name: str) -> Queue:
+        """The same queue as one group of its log sees it: its jobs, leases and dead letters.
+
+        A queue that is bound to none is the group ``default``. Whichever group enqueues, every
+        group gets the job. Costs nothing until it is used; see ``subscribe``.
+
+        Args:
+            name: 1 to 128 letters, digits, ``.``, ``_`` and ``-``.
+
+        Raises:
+            InvalidInput: If the name is none.
+            UnsupportedCapability: If the queue is no log.
+        """
+        capabilities = self.session.capabilities
+        capabilities.need("groups")
+        line = line_of(self._log, name, capabilities)
+        return Queue(line, self._home, self._codec, self.retry)
 
     def enqueue(
         self,
@@ -112,16 +132,7 @@ class Queue(Steering):
         """
         self.session.check_open()
         drafts = self._drafter.draft(jobs, self.session.capabilities)
-        return job_ids(self.session.enqueue(self.name, drafts)) if drafts else []
-
-    def subscribe(self) -> None:
-        """Listen from now on, where the adapter only reaches listeners; else no effect."""
-        session = self.session
-        session.check_open()
-        if session.capabilities.value("settlement") == "automatic":
-            backend = cast("Subscriptions", session.backend)
-            listen = partial(backend.subscribe, self.name)
-            session.insist("subscribe", listen, looking=True)
+        return job_ids(self.session.enqueue(self._log, drafts)) if drafts else []
 
     @property
     def gaps(self) -> int:

@@ -26,6 +26,7 @@ _KEYS = re.compile(r"^-- KEYS: (.*?)(?: then .*)?$", re.MULTILINE)
 _PLACES: Mapping[str, Mapping[str, str]] = {
     "list": {"{bell}": "", "{claims}": "waiters lapsed claim", "{lines}": "ready*"},
     "stream": {"{bell}": "bell", "{claims}": "", "{lines}": "new* again*"},
+    "log": {"{bell}": "bell", "{claims}": "", "{lines}": "entries totals back"},
 }
 """What the words in braces mean for each store; a star is one key for each level."""
 
@@ -66,7 +67,7 @@ class Script:
 
 @cache
 def load(name: str, store: str) -> Script:
-    """Assemble a script for the ``list`` or the ``stream`` store."""
+    """Assemble a script for the ``list``, the ``stream`` or the ``log`` store."""
     source = _read(f"{name}.lua")
     names = _declared(source, _PLACES[store])
     text = _binding(names) + _INCLUDE.sub(lambda found: _included(found[1], store), source)
@@ -78,7 +79,10 @@ def _read(path: str) -> str:
 
 
 def _included(name: str, store: str) -> str:
-    return _read(f"lib/{store}_store.lua" if name == "store" else f"lib/{name}.lua")
+    if name != "store":
+        return _read(f"lib/{name}.lua")
+    below = _read("lib/log.lua") if store == "log" else ""
+    return below + _read(f"lib/{store}_store.lua")
 
 
 def _declared(source: str, places: Mapping[str, str]) -> list[str]:

@@ -11,10 +11,14 @@ import qcore
 from qcore.backend import (
     AsyncBackend,
     AsyncControl,
+    AsyncGroups,
+    AsyncHistory,
     AsyncInspection,
     AsyncSubscriptions,
     Backend,
     Control,
+    Groups,
+    History,
     Inspection,
     Subscriptions,
 )
@@ -34,6 +38,8 @@ PUBLIC: list[tuple[type, type]] = [
     (qcore.Connection, qcore.AsyncConnection),
     (Backend, AsyncBackend),
     (Control, AsyncControl),
+    (Groups, AsyncGroups),
+    (History, AsyncHistory),
     (Inspection, AsyncInspection),
     (Subscriptions, AsyncSubscriptions),
 ]
@@ -90,7 +96,7 @@ def test_what_does_io_is_awaited(plain: type, awaited: type) -> None:
     """And only that."""
     for name, member in members(plain).items():
         assert not inspect.iscoroutinefunction(member), name
-    at_once = {"interrupt", "classify", "native", "gaps", "queue", "consume"}
+    at_once = {"interrupt", "classify", "native", "gaps", "queue", "group", "consume"}
     at_once |= {"lose", "renewed", "noted", "check_own"}
     for name, member in members(awaited).items():
         if inspect.isfunction(member):

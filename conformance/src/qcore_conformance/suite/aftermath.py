@@ -116,7 +116,7 @@ def whereabouts(queue: qcore.Queue) -> dict[str, list[str]]:
 
 def tally(queue: qcore.Queue) -> dict[str, int]:
     """How many jobs are in each state or gone, without what is 0 and without the total."""
-    stats = attrs.asdict(queue.stats())
+    stats = attrs.asdict(queue.stats(), filter=lambda field, _: bool(field.eq))
     del stats["enqueued"]
     return {state: count for state, count in stats.items() if count}
 

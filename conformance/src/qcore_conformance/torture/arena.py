@@ -333,4 +333,5 @@ def _note_what_remains(
             history.fact("dead", queue=QUEUE, job=name, sha=crowd.sha_of(body))
     if "stats" in capabilities:
         with history.call("stats", queue=QUEUE) as call:
-            call.ok(counts=attrs.asdict(queue.stats()))
+            stats = attrs.asdict(queue.stats(), filter=lambda field, _: bool(field.eq))
+            call.ok(counts=stats)

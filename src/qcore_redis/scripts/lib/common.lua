@@ -121,6 +121,7 @@ local PROBES = {
   meta = 'HLEN', leased = 'ZCARD', delayed = 'ZCARD', jobs = 'HLEN', dead = 'ZCARD',
   graves = 'HLEN', notes = 'HLEN', started = 'SCARD', bell = 'ZCARD', waiters = 'ZCARD',
   lapsed = 'HLEN', claim = 'LLEN', gate = 'LLEN',
+  entries = 'XLEN', totals = 'HLEN', index = 'HLEN', back = 'LLEN',
 }
 local LINE_PROBES = {ready = 'LLEN', again = 'LLEN', new = 'XLEN'}
 local checked = {}

@@ -1,0 +1,100 @@
+"""Two services read one log; one of them is SIGKILLed all the time, and the other feels nothing.
+
+Usage: QCORE_URL=redis+streams://localhost:6379?mode=log python examples/two_services.py [ENTRIES]
+"""
+
+import multiprocessing as mp
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from multiprocessing.process import BaseProcess
+
+import qcore
+
+URL = os.environ["QCORE_URL"]
+BATCH, CONSUMERS, LEASE = 500, 2, 2.0
+LONGEST = 120.0
+
+
+def read(group: str, ledger: pathlib.Path) -> None:
+    """Write a line for each entry that is done, until somebody kills this process."""
+    with qcore.connect(URL) as connection, ledger.open("ab", buffering=0) as done:
+        queue = connection.queue("orders").group(group)
+        while True:
+            batch = queue.reserve_many(100, lease=LEASE)
+            done.write(b"".join(b"%b %d\n" % (one.job.body, one.number) for one in batch))
+            queue.ack_many(batch)
+
+
+def replayed(queue: qcore.Queue, name: str, start: float) -> list[str]:
+    """The ids that a new group gets from a time on, in order."""
+    group, ids = queue.group(name), list[str]()
+    group.subscribe(start)
+    while batch := group.reserve_many(1000, timeout=0.0):
+        ids += [one.job.id for one in batch]
+        group.ack_many(batch)
+    group.unsubscribe()
+    return ids
+
+
+def told(name: str, group: qcore.Queue, ledger: pathlib.Path, entries: int) -> bool | None:
+    """Say what a service did: whether it felt nothing of any kill, or ``None`` if it lost one."""
+    rows, stats = [line.split() for line in ledger.read_text().splitlines()], group.stats()
+    lost = entries - len({row[0] for row in rows})
+    again = sum(int(row[1]) > 1 for row in rows)
+    print(f"{name}: lost {lost}, done twice {len(rows) - entries}, redelivered {again}, {stats}")
+    if lost or stats.acked != entries:
+        return None
+    return len(rows) == entries and not again
+
+
+def main(entries: int) -> None:
+    """Kill consumers of billing until both services have everything, and count."""
+    ctx = mp.get_context("spawn")
+    folder = pathlib.Path(tempfile.mkdtemp())
+    connection = qcore.connect(URL, require=["groups", "history"])
+    queue = connection.queue("orders")
+    groups = {name: queue.group(name) for name in ("billing", "shipping")}
+    for group in groups.values():
+        group.subscribe("new")
+
+    def start(name: str) -> BaseProcess:
+        process = ctx.Process(target=read, args=(name, folder / name))
+        process.start()
+        return process
+
+    services = {name: [start(name) for _ in range(CONSUMERS)] for name in groups}
+    ids: list[str] = []
+    for at in range(0, entries, BATCH):
+        part = range(at, min(entries, at + BATCH))
+        ids += queue.enqueue_many(str(number).encode() for number in part)
+    kills, done, end = 0, 0, time.monotonic() + LONGEST
+    while any(group.stats().lag for group in groups.values()) and time.monotonic() < end:
+        time.sleep(0.1)
+        if (now := groups["billing"].stats().acked) > done:
+            # Whoever begins again gets something done before the next kill.
+            kills, done = kills + 1, now
+            victim = services["billing"].pop(0)
+            victim.kill()
+            victim.join()
+            services["billing"].append(start("billing"))
+    for process in (*services["billing"], *services["shipping"]):
+        process.kill()
+        process.join()
+
+    undisturbed = [told(name, group, folder / name, entries) for name, group in groups.items()]
+    middle = entries // 2
+    began = queue.history(ids[middle], limit=1)[0].at
+    one, other = (replayed(queue, name, began) for name in ("one", "other"))
+    same = one == other and one[len(one) - len(ids) + middle :] == ids[middle:]
+    print(
+        f"{kills} kills; two replays of {len(one)} entries: {'the same' if same else 'DIFFERENT'}"
+    )
+    connection.close()
+    sys.exit(0 if same and undisturbed[1] and None not in undisturbed else 1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
