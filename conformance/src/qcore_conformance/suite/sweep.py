@@ -123,8 +123,8 @@ class Sweep:
             AssertionError: If something does.
         """
         bed, queues = self._bed, [death.queue for death in deaths]
-        for state, needed in (("delayed", "delay"), ("dead", "dead_letter")):
-            if bed.claims("purge", needed):
+        for state, makers in (("delayed", ("delay", "retry")), ("dead", ("dead_letter",))):
+            if bed.claims("purge") and any(map(bed.claims, makers)):
                 for queue in queues:
                     queue.purge(state)
         self._beside.close()
