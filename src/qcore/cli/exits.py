@@ -15,6 +15,7 @@ from qcore.cli.text import masked, plain
 from qcore.errors import (
     AdapterConflict,
     AdapterNotFound,
+    HistoryGone,
     Indeterminate,
     InvalidInput,
     LeaseLost,
@@ -43,6 +44,7 @@ _CODES: Mapping[type[BaseException], Exit] = MappingProxyType(
         InvalidInput: Exit.USAGE,
         AdapterNotFound: Exit.UNMET,
         AdapterConflict: Exit.UNMET,
+        HistoryGone: Exit.UNMET,
         UnsupportedCapability: Exit.UNMET,
         Indeterminate: Exit.INDETERMINATE,
         LeaseLost: Exit.INDETERMINATE,

@@ -23,6 +23,7 @@ CODES = {
     qcore.QcoreError: Exit.BROKER,
     qcore.Rejected: Exit.BROKER,
     qcore.Unavailable: Exit.BROKER,
+    qcore.HistoryGone: Exit.UNMET,
     qcore.UnsupportedCapability: Exit.UNMET,
 }
 
