@@ -90,6 +90,7 @@ def main() -> int:
     PAGE.write_text(as_html([report for _, report in found]))
     header = found[0][1]["header"]
     told = f"Contract {header['contract']}, suite {header['suite']}, tiers {header['tier']}."
+    told += f" Run with `{' '.join(options)}`." if options else ""
     fresh = f"{BEGIN}\n\n{told}\n\n{table(found)}\n\n{END}"
     text = re.sub(f"{BEGIN}.*?{END}", lambda _: fresh, TABLE.read_text(), flags=re.DOTALL)
     TABLE.write_text(text)
