@@ -12,6 +12,7 @@ from qcore.capabilities import Capabilities
 from qcore.clock import Clock, SystemClock
 from qcore.consume.async_home import AsyncHome
 from qcore.consume.async_session import AsyncSession
+from qcore.consume.commit import Effect
 from qcore.consume.opening import Opening, opening
 from qcore.consume.session import Session
 from qcore.errors import Closed
@@ -143,7 +144,7 @@ class AsyncConnection:
         session.check_open()
         session.capabilities.need("stats")
         inside = cast("AsyncInspection", session.backend)
-        return list(await session.insist("list the queues", inside.queues, looking=True))
+        return list(await session.insist("list the queues", inside.queues, effect=Effect.NONE))
 
     async def health(self) -> dict[str, Any]:
         """Facts about the broker now, such as ``latency`` in seconds.

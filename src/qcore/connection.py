@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, cast
 from qcore.backend import Adapter, Backend, Inspection
 from qcore.capabilities import Capabilities
 from qcore.clock import Clock, SystemClock
+from qcore.consume.commit import Effect
 from qcore.consume.home import Home
 from qcore.consume.opening import Opening, opening
 from qcore.consume.session import Session
@@ -99,7 +100,7 @@ class Connection:
         session.check_open()
         session.capabilities.need("stats")
         inside = cast("Inspection", session.backend)
-        return list(session.insist("list the queues", inside.queues, looking=True))
+        return list(session.insist("list the queues", inside.queues, effect=Effect.NONE))
 
     def health(self) -> dict[str, Any]:
         """Facts about the broker now, such as ``latency`` in seconds.

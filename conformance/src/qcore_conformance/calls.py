@@ -89,6 +89,8 @@ def fill(queue: qcore.Queue, wanted: Counts) -> None:
             delivery.dead_letter("no good")
     if stored := wanted.get("ready", 0) + wanted.get("held", 0):
         queue.enqueue_many(_bodies(stored))
+    if wanted.get("paused"):
+        queue.pause()
 
 
 def _bodies(count: int) -> list[bytes]:
@@ -140,6 +142,26 @@ def _in_hand(act: Callable[[qcore.Delivery], object]) -> Act:
 
 def _remove(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
     return queue.remove([job.id for job in queue.peek("dead")])
+
+
+def _cancel(queue: qcore.Queue, hands: Sequence[qcore.Delivery], state: str) -> object:
+    """Cancel what is in hand, or the first job of a state."""
+    jobs = [hand.job.id for hand in hands] or [job.id for job in queue.peek(state)]
+    return queue.cancel(jobs[0])
+
+
+def _cancel_one(state: str) -> Call:
+    left = {} if state == "held" else {state: 1}
+    needs = ("cancel", "peek", *(["delay"] if state == "delayed" else []))
+    return Call(
+        f"cancel-{state}",
+        lambda queue, hands: _cancel(queue, hands, state),
+        qcore.State(state),
+        {state: 1 + sum(left.values())},
+        {**left, "dropped": 1},
+        needs,
+        sure=False,
+    )
 
 
 def _purge(state: str) -> Act:
@@ -292,5 +314,14 @@ _CARE = (
     ),
 )
 
-CALLS: Sequence[Call] = (*_ENQUEUES, *_TAKES, *_SETTLES, *_CARE)
+_RUNNING: Counts = {"ready": 2}
+_PAUSED: Counts = {"ready": 2, "paused": True}
+
+_STEERING = (
+    Call("pause", lambda queue, _: queue.pause(), None, _RUNNING, _PAUSED, ("pause",)),
+    Call("resume", lambda queue, _: queue.resume(), None, _PAUSED, _RUNNING, ("pause",)),
+    *map(_cancel_one, ("ready", "delayed", "held")),
+)
+
+CALLS: Sequence[Call] = (*_ENQUEUES, *_TAKES, *_SETTLES, *_CARE, *_STEERING)
 """Every call of a queue that reaches its broker."""

@@ -12,6 +12,7 @@ from qcore.async_queue.delivery import AsyncDelivery
 from qcore.async_queue.reading import AsyncReading
 from qcore.backend import AsyncInspection, AsyncSubscriptions, QueueStats, Settle, TakeRequest, Verb
 from qcore.consume.async_home import AsyncHome
+from qcore.consume.commit import Effect
 from qcore.consume.delivery import intake
 from qcore.consume.drafts import Drafter, job_ids
 from qcore.consume.inspect import (
@@ -347,4 +348,5 @@ class AsyncQueue(AsyncReading):
         session.check_open()
         session.capabilities.need(name)
         inside = partial(look, cast("AsyncInspection", session.backend))
-        return await session.insist(f"{name} jobs", inside, looking=name in ("stats", "peek"))
+        effect = Effect.NONE if name in ("stats", "peek") else Effect.ONCE
+        return await session.insist(f"{name} jobs", inside, effect=effect)

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from qcore.async_queue.steering import AsyncSteering
 from qcore.backend import AsyncGroups, AsyncHistory, AsyncSubscriptions
 from qcore.consume.async_home import AsyncHome
+from qcore.consume.commit import Effect
 from qcore.consume.reading import (
     LogEntry,
     StartsAt,
@@ -54,12 +55,14 @@ class AsyncReading(AsyncSteering):
         if "groups" in session.capabilities:
             first = start_of("start", "all" if start is None else start, session.capabilities)
             reached = await self._groups(
-                "subscribe", lambda inside: inside.begin(self.name, first), again=True
+                "subscribe", lambda inside: inside.begin(self.name, first), Effect.SAME
             )
             begun(self._log, f"{start!r}", reached=reached)
         elif session.capabilities.value("settlement") == "automatic":
             backend = cast("AsyncSubscriptions", session.backend)
-            await session.insist("subscribe", partial(backend.subscribe, self.name), looking=True)
+            await session.insist(
+                "subscribe", partial(backend.subscribe, self.name), effect=Effect.NONE
+            )
 
     async def rewind(self, start: StartsAt) -> None:
         """Let this group begin anew at ``start``, see ``subscribe``; others are not disturbed.
@@ -76,7 +79,9 @@ class AsyncReading(AsyncSteering):
         session.check_open()
         session.capabilities.need("groups")
         first = start_of("start", start, session.capabilities)
-        reached = await self._groups("rewind", lambda inside: inside.rewind(self.name, first))
+        reached = await self._groups(
+            "rewind", lambda inside: inside.rewind(self.name, first), Effect.ONCE
+        )
         begun(self._log, f"{start!r}", reached=reached)
 
     async def unsubscribe(self) -> None:
@@ -88,7 +93,7 @@ class AsyncReading(AsyncSteering):
         Raises:
             UnsupportedCapability: If the queue is no log; nothing was sent.
         """
-        await self._groups("unsubscribe", lambda inside: inside.end(self.name), again=True)
+        await self._groups("unsubscribe", lambda inside: inside.end(self.name), Effect.SAME)
 
     async def groups(self) -> list[str]:
         """The names of the groups that have begun, sorted; see ``group`` for their ``stats``.
@@ -97,18 +102,18 @@ class AsyncReading(AsyncSteering):
             UnsupportedCapability: If the queue is no log; nothing was sent.
         """
         listed = await self._groups(
-            "list groups", lambda inside: inside.groups(self._log), again=True
+            "list groups", lambda inside: inside.groups(self._log), Effect.NONE
         )
         return list(listed)
 
     async def _groups(
-        self, doing: str, act: Callable[[AsyncGroups], Awaitable[T]], *, again: bool = False
+        self, doing: str, act: Callable[[AsyncGroups], Awaitable[T]], effect: Effect
     ) -> T:
         session = self.session
         session.check_open()
         session.capabilities.need("groups")
         inside = partial(act, cast("AsyncGroups", session.backend))
-        return await session.insist(doing, inside, looking=again)
+        return await session.insist(doing, inside, effect=effect)
 
     async def history(
         self,
@@ -154,4 +159,4 @@ class AsyncReading(AsyncSteering):
 
     async def _history(self, doing: str, look: Callable[[AsyncHistory], Awaitable[T]]) -> T:
         inside = partial(look, cast("AsyncHistory", self.session.backend))
-        return await self.session.insist(doing, inside, looking=True)
+        return await self.session.insist(doing, inside, effect=Effect.NONE)

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from qcore.backend import AsyncControl
 from qcore.consume.async_home import AsyncHome
 from qcore.consume.async_session import AsyncSession
+from qcore.consume.commit import Effect
 from qcore.consume.drafts import checked_due
 from qcore.options import job_id as checked_id
 from qcore.states import State
@@ -40,8 +41,11 @@ class AsyncSteering:
         Raises:
             UnsupportedCapability: If the adapter cannot; nothing was sent.
             Unavailable: If the broker stayed away; nothing was changed.
+            Indeterminate: If it stayed away and a reply was lost.
         """
-        await self._control("pause", "pause the queue", lambda inside: inside.pause(self.name))
+        await self._control(
+            "pause", "pause the queue", lambda inside: inside.pause(self.name), Effect.SAME
+        )
 
     async def resume(self) -> None:
         """Deliver again, and wake those who wait; no effect on a queue that is not paused.
@@ -49,7 +53,9 @@ class AsyncSteering:
         Raises:
             QcoreError: As ``pause``.
         """
-        await self._control("pause", "resume the queue", lambda inside: inside.resume(self.name))
+        await self._control(
+            "pause", "resume the queue", lambda inside: inside.resume(self.name), Effect.SAME
+        )
 
     async def cancel(self, job_id: str) -> State | None:
         """Drop one job for good, wherever it is.
@@ -69,7 +75,7 @@ class AsyncSteering:
         """
         wanted = checked_id("id", job_id)
         return await self._control(
-            "cancel", "cancel the job", lambda inside: inside.cancel(self.name, wanted)
+            "cancel", "cancel the job", lambda inside: inside.cancel(self.name, wanted), Effect.ONCE
         )
 
     async def reschedule(
@@ -79,7 +85,7 @@ class AsyncSteering:
 
         Args:
             job_id: The job's id, as ``enqueue`` gave it.
-            delay: Seconds from now until it is due; 0 makes it ready.
+            delay: Seconds from now until it is due; 0 makes it due.
             at: When it is due, as in ``enqueue``; not with a delay.
 
         Returns:
@@ -97,13 +103,14 @@ class AsyncSteering:
             "reschedule",
             "reschedule the job",
             lambda inside: inside.reschedule(self.name, wanted, delay_ms, at_ms),
+            Effect.ONCE,
         )
 
     async def _control(
-        self, needs: str, doing: str, act: Callable[[AsyncControl], Awaitable[T]]
+        self, needs: str, doing: str, act: Callable[[AsyncControl], Awaitable[T]], effect: Effect
     ) -> T:
         session = self.session
         session.check_open()
         session.capabilities.need(needs)
         inside = partial(act, cast("AsyncControl", session.backend))
-        return await session.insist(doing, inside, looking=False)
+        return await session.insist(doing, inside, effect=effect)

@@ -59,13 +59,13 @@ class AsyncFlushes:
             self._lanes[name, queue] = lane
         return lane
 
-    async def insist(self, function: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, function: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         """As ``Flushes.insist``."""
 
         async def perform(step: Send | Pause) -> Any:
             return await (self.rest(step.seconds) if isinstance(step, Pause) else function())
 
-        result: T = await arun(self._terms.committing(replay=False, insist=True), perform)
+        result: T = await arun(self._terms.committing(replay=repeatable, insist=True), perform)
         return result
 
     async def rest(self, seconds: float) -> bool:

@@ -20,7 +20,7 @@ from qcore.backend import (
 )
 from qcore.capabilities import Capabilities
 from qcore.consume.async_flushes import AsyncFlushes
-from qcore.consume.commit import Pause, closed
+from qcore.consume.commit import Effect, Pause, closed
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Terms
 from qcore.consume.leftovers import Leftovers
@@ -240,20 +240,22 @@ class AsyncSession:
             _ = self._errand(self._release(queue, step.fit))
             raise
 
-    async def insist(self, doing: str, function: Callable[[], Awaitable[T]], *, looking: bool) -> T:
+    async def insist(
+        self, doing: str, function: Callable[[], Awaitable[T]], *, effect: Effect
+    ) -> T:
         """Call the backend, within patience again while it is away.
 
         Args:
             doing: What is done, for messages.
             function: Calls it.
-            looking: Whether it changes nothing, so that a lost reply is no reason not to.
+            effect: What it does to the broker.
 
         Raises:
             QcoreError: What the backend's error means.
         """
         self.check_open()
-        again = partial(self._call, doing, function, looking=looking)
-        return await self._flushes.insist(again)
+        again = partial(self._call, doing, function, looking=effect is Effect.NONE)
+        return await self._flushes.insist(again, repeatable=effect is Effect.SAME)
 
     async def look(
         self, doing: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -35,6 +36,17 @@ class Pause:
     """Let ``seconds`` pass. The reply says whether to go on, or the connection is closing."""
 
     seconds: float
+
+
+class Effect(Enum):
+    """What a call does to the broker, which decides what a lost reply means."""
+
+    NONE = auto()
+    """It only looks: no doubt is possible, and it may be made again."""
+    SAME = auto()
+    """It changes something, and made again comes to the same."""
+    ONCE = auto()
+    """Made again it would do more, or answer something else."""
 
 
 def committing(

@@ -100,13 +100,13 @@ class Flushes:
                 lane = self._lanes.setdefault((name, queue), fresh)
         return lane
 
-    def insist(self, function: Callable[[], T]) -> T:
-        """Call until it is answered or patience is over; never again when in doubt."""
+    def insist(self, function: Callable[[], T], *, repeatable: bool) -> T:
+        """Call until it is answered or patience is over, if in doubt only what is repeatable."""
 
         def perform(step: Send | Pause) -> Any:
             return self.rest(step.seconds) if isinstance(step, Pause) else function()
 
-        result: T = run(self._terms.committing(replay=False, insist=True), perform)
+        result: T = run(self._terms.committing(replay=repeatable, insist=True), perform)
         return result
 
     def rest(self, seconds: float) -> bool:

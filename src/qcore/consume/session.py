@@ -24,7 +24,7 @@ from qcore.backend import (
     Verb,
 )
 from qcore.capabilities import Capabilities
-from qcore.consume.commit import Pause, Reentered, closed
+from qcore.consume.commit import Effect, Pause, Reentered, closed
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Flushes, Terms
 from qcore.consume.leftovers import Leftovers
@@ -264,20 +264,20 @@ class Session:
             self.give_back(queue, step.fit)
             raise
 
-    def insist(self, doing: str, function: Callable[[], T], *, looking: bool) -> T:
+    def insist(self, doing: str, function: Callable[[], T], *, effect: Effect) -> T:
         """Call the backend, within patience again while it is away.
 
         Args:
             doing: What is done, for messages.
             function: Calls it.
-            looking: Whether it changes nothing, so that a lost reply is no reason not to.
+            effect: What it does to the broker.
 
         Raises:
             QcoreError: What the backend's error means.
         """
         self.check_open()
-        again = partial(self._call, doing, function, looking=looking)
-        return self._flushes.insist(again)
+        again = partial(self._call, doing, function, looking=effect is Effect.NONE)
+        return self._flushes.insist(again, repeatable=effect is Effect.SAME)
 
     def look(self, doing: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the backend once for what changes nothing, with its errors mapped.

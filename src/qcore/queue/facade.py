@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar, cast, overload
 
 from qcore.backend import Inspection, QueueStats, Settle, Subscriptions, TakeRequest, Verb
+from qcore.consume.commit import Effect
 from qcore.consume.delivery import intake
 from qcore.consume.drafts import Drafter, job_ids
 from qcore.consume.home import Home
@@ -339,4 +340,5 @@ class Queue(Reading):
         session.check_open()
         session.capabilities.need(name)
         inside = partial(look, cast("Inspection", session.backend))
-        return session.insist(f"{name} jobs", inside, looking=name in ("stats", "peek"))
+        effect = Effect.NONE if name in ("stats", "peek") else Effect.ONCE
+        return session.insist(f"{name} jobs", inside, effect=effect)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from qcore.backend import Groups, History, Subscriptions
+from qcore.consume.commit import Effect
 from qcore.consume.home import Home
 from qcore.consume.reading import (
     LogEntry,
@@ -54,12 +55,12 @@ class Reading(Steering):
         if "groups" in session.capabilities:
             first = start_of("start", "all" if start is None else start, session.capabilities)
             reached = self._groups(
-                "subscribe", lambda inside: inside.begin(self.name, first), again=True
+                "subscribe", lambda inside: inside.begin(self.name, first), Effect.SAME
             )
             begun(self._log, f"{start!r}", reached=reached)
         elif session.capabilities.value("settlement") == "automatic":
             backend = cast("Subscriptions", session.backend)
-            session.insist("subscribe", partial(backend.subscribe, self.name), looking=True)
+            session.insist("subscribe", partial(backend.subscribe, self.name), effect=Effect.NONE)
 
     def rewind(self, start: StartsAt) -> None:
         """Let this group begin anew at ``start``, see ``subscribe``; others are not disturbed.
@@ -76,7 +77,9 @@ class Reading(Steering):
         session.check_open()
         session.capabilities.need("groups")
         first = start_of("start", start, session.capabilities)
-        reached = self._groups("rewind", lambda inside: inside.rewind(self.name, first))
+        reached = self._groups(
+            "rewind", lambda inside: inside.rewind(self.name, first), Effect.ONCE
+        )
         begun(self._log, f"{start!r}", reached=reached)
 
     def unsubscribe(self) -> None:
@@ -88,7 +91,7 @@ class Reading(Steering):
         Raises:
             UnsupportedCapability: If the queue is no log; nothing was sent.
         """
-        self._groups("unsubscribe", lambda inside: inside.end(self.name), again=True)
+        self._groups("unsubscribe", lambda inside: inside.end(self.name), Effect.SAME)
 
     def groups(self) -> list[str]:
         """The names of the groups that have begun, sorted; see ``group`` for their ``stats``.
@@ -96,15 +99,15 @@ class Reading(Steering):
         Raises:
             UnsupportedCapability: If the queue is no log; nothing was sent.
         """
-        listed = self._groups("list groups", lambda inside: inside.groups(self._log), again=True)
+        listed = self._groups("list groups", lambda inside: inside.groups(self._log), Effect.NONE)
         return list(listed)
 
-    def _groups(self, doing: str, act: Callable[[Groups], T], *, again: bool = False) -> T:
+    def _groups(self, doing: str, act: Callable[[Groups], T], effect: Effect) -> T:
         session = self.session
         session.check_open()
         session.capabilities.need("groups")
         inside = partial(act, cast("Groups", session.backend))
-        return session.insist(doing, inside, looking=again)
+        return session.insist(doing, inside, effect=effect)
 
     def history(
         self,
@@ -150,4 +153,4 @@ class Reading(Steering):
 
     def _history(self, doing: str, look: Callable[[History], T]) -> T:
         inside = partial(look, cast("History", self.session.backend))
-        return self.session.insist(doing, inside, looking=True)
+        return self.session.insist(doing, inside, effect=Effect.NONE)

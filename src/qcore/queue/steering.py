@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from qcore.backend import Control
+from qcore.consume.commit import Effect
 from qcore.consume.drafts import checked_due
 from qcore.consume.home import Home
 from qcore.consume.session import Session
@@ -40,8 +41,11 @@ class Steering:
         Raises:
             UnsupportedCapability: If the adapter cannot; nothing was sent.
             Unavailable: If the broker stayed away; nothing was changed.
+            Indeterminate: If it stayed away and a reply was lost.
         """
-        self._control("pause", "pause the queue", lambda inside: inside.pause(self.name))
+        self._control(
+            "pause", "pause the queue", lambda inside: inside.pause(self.name), Effect.SAME
+        )
 
     def resume(self) -> None:
         """Deliver again, and wake those who wait; no effect on a queue that is not paused.
@@ -49,7 +53,9 @@ class Steering:
         Raises:
             QcoreError: As ``pause``.
         """
-        self._control("pause", "resume the queue", lambda inside: inside.resume(self.name))
+        self._control(
+            "pause", "resume the queue", lambda inside: inside.resume(self.name), Effect.SAME
+        )
 
     def cancel(self, job_id: str) -> State | None:
         """Drop one job for good, wherever it is.
@@ -69,7 +75,7 @@ class Steering:
         """
         wanted = checked_id("id", job_id)
         return self._control(
-            "cancel", "cancel the job", lambda inside: inside.cancel(self.name, wanted)
+            "cancel", "cancel the job", lambda inside: inside.cancel(self.name, wanted), Effect.ONCE
         )
 
     def reschedule(
@@ -79,7 +85,7 @@ class Steering:
 
         Args:
             job_id: The job's id, as ``enqueue`` gave it.
-            delay: Seconds from now until it is due; 0 makes it ready.
+            delay: Seconds from now until it is due; 0 makes it due.
             at: When it is due, as in ``enqueue``; not with a delay.
 
         Returns:
@@ -97,11 +103,12 @@ class Steering:
             "reschedule",
             "reschedule the job",
             lambda inside: inside.reschedule(self.name, wanted, delay_ms, at_ms),
+            Effect.ONCE,
         )
 
-    def _control(self, needs: str, doing: str, act: Callable[[Control], T]) -> T:
+    def _control(self, needs: str, doing: str, act: Callable[[Control], T], effect: Effect) -> T:
         session = self.session
         session.check_open()
         session.capabilities.need(needs)
         inside = partial(act, cast("Control", session.backend))
-        return session.insist(doing, inside, looking=False)
+        return session.insist(doing, inside, effect=effect)

@@ -107,6 +107,8 @@ class Sweep:
         """
         bed, queue, step = self._bed, death.queue, self._step
         gone = {} if step.waits else {k: n for k, n in death.left.items() if k not in _TO_DO}
+        if gone.pop("paused", 0):
+            queue.resume()
         to_do = step.waits or sum(death.left.get(state, 0) for state in _TO_DO)
         came = collect(bed, queue, to_do, scaled(2 * bed.lease) + bed.recovery)
         accounted(bed, queue)

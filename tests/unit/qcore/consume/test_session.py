@@ -11,6 +11,7 @@ import pytest
 import qcore
 from qcore.backend import Enqueue
 from qcore.connection import Connection
+from qcore.consume.commit import Effect
 from qcore.errors import (
     Closed,
     Indeterminate,
@@ -195,6 +196,31 @@ def test_purging_is_tried_again_only_when_nothing_was_done(scene: Scene) -> None
     scene.script.after["purge"].append(Lost())
     with pytest.raises(Indeterminate, match="purge"):
         scene.queue.purge()
+
+
+def test_what_comes_to_the_same_is_done_again_also_when_in_doubt(scene: Scene) -> None:
+    """How often does not matter."""
+    outcomes: list[BaseException] = [Lost(), Away(), Lost()]
+
+    def change() -> str:
+        if outcomes:
+            raise outcomes.pop()
+        return "done"
+
+    assert scene.queue.session.insist("change it", change, effect=Effect.SAME) == "done"
+
+
+def test_a_change_in_doubt_is_never_called_undone(scene: Scene) -> None:
+    """Though it could be repeated, nobody knows whether the last try counted."""
+
+    def change() -> None:
+        raise Lost
+
+    for effect in (Effect.SAME, Effect.ONCE):
+        with pytest.raises(Indeterminate, match="change it"):
+            scene.queue.session.insist("change it", change, effect=effect)
+    with pytest.raises(Unavailable, match="look at it"):
+        scene.queue.session.insist("look at it", change, effect=Effect.NONE)
 
 
 def test_a_refusal_is_final(scene: Scene) -> None:
