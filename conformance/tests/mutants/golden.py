@@ -30,6 +30,7 @@ class Mutant:
     tier: int = 0
     tests: str = ""
     proves: Sequence[str] = ()
+    needs_compiler: bool = False
 
     @property
     def caught_by(self) -> list[str]:
