@@ -20,7 +20,17 @@ from qcore.errors import Closed, Indeterminate, QcoreError, Unavailable
 from qcore.policy import backoff
 from qcore.sansio import Program
 
-__all__ = ["Call", "Lane", "Pause", "Reentered", "Send", "closed", "committing", "next_batch"]
+__all__ = [
+    "Call",
+    "Effect",
+    "Lane",
+    "Pause",
+    "Reentered",
+    "Send",
+    "closed",
+    "committing",
+    "next_batch",
+]
 
 I = TypeVar("I")  # noqa: E741  (input and output read best as one letter each)
 O = TypeVar("O")  # noqa: E741
