@@ -29,7 +29,7 @@ from qcore_redis.keys import LEVELS, QueueKeys, meta_pattern, queue_of_meta
 from qcore_redis.ports.settings import LONGEST_BLOCK
 from qcore_redis.scripts import Script, load
 
-__all__ = ["StoredPrograms", "Words"]
+__all__ = ["StoredPrograms", "Words", "evaluate", "own_keys"]
 
 Words = tuple[Any, ...]
 
@@ -53,6 +53,16 @@ def evaluate(script: Script, keys: Sequence[str], args: Sequence[Any]) -> Progra
         if not str(error).startswith("NOSCRIPT"):
             raise
     return (yield ("EVAL", script.text, len(keys), *keys, *args))
+
+
+def own_keys(keys: QueueKeys, job: Enqueue) -> tuple[str, list[str]]:
+    """The keys of a job's own, each with a letter that says what it is: ``i`` id, ``d`` dedup."""
+    kinds, names = "", list[str]()
+    if job.unique:
+        kinds, names = "i", [keys.unique("id", job.id)]
+    if job.dedup is not None:
+        kinds, names = f"{kinds}d", [*names, keys.unique("dedup", job.dedup)]
+    return kinds, names
 
 
 class StoredPrograms:
@@ -106,15 +116,11 @@ class StoredPrograms:
         unique: list[str] = []
         args: list[Any] = [flush.number, self._kept_ms, self._window_ms]
         for job in jobs:
-            kinds = ("i" if job.unique else "") + ("d" if job.dedup is not None else "")
-            if job.unique:
-                unique.append(self.keys(queue).unique("id", job.id))
-            if job.dedup is not None:
-                unique.append(self.keys(queue).unique("dedup", job.dedup))
-            if job.ttl_ms is not None:
-                kinds += str(job.ttl_ms)
+            kinds, names = own_keys(self.keys(queue), job)
+            unique += names
             at = "" if job.at_ms is None else job.at_ms
-            args += (job.id, _level(job.priority), job.delay_ms, at, kinds, job.envelope)
+            options = kinds + _options(job)
+            args += (job.id, _level(job.priority), job.delay_ms, at, options, job.envelope)
         reply = yield from evaluate(script, [*keys, *unique], args)
         flags, known = reply[0], iter(reply[1:])
         return [
@@ -298,6 +304,12 @@ _PAUSED = -2
 
 def _level(priority: int) -> int:
     return LEVELS.index(priority) + 1
+
+
+def _options(job: Enqueue) -> str:
+    """What not every job has, as ``;name=value`` each."""
+    said = {"ttl": job.ttl_ms}
+    return "".join(f";{name}={value}" for name, value in said.items() if value is not None)
 
 
 def _taken(reply: Any) -> Taken:

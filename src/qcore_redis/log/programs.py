@@ -21,7 +21,7 @@ from qcore.backend import (
 from qcore.sansio import Program
 from qcore_redis.faults import Refused
 from qcore_redis.log.keys import LogKeys, parted
-from qcore_redis.programs import StoredPrograms, Words, evaluate
+from qcore_redis.programs import StoredPrograms, Words, evaluate, own_keys
 from qcore_redis.scripts import load
 
 __all__ = ["LogPrograms"]
@@ -82,11 +82,8 @@ class LogPrograms(StoredPrograms):
         args: list[Any] = [flush.number, self._kept_ms, self._window_ms, *self._retention]
         args += (len(named), *named)
         for job in jobs:
-            kinds = ("i" if job.unique else "") + ("d" if job.dedup is not None else "")
-            if job.unique:
-                unique.append(own.unique("id", job.id))
-            if job.dedup is not None:
-                unique.append(own.unique("dedup", job.dedup))
+            kinds, names = own_keys(own, job)
+            unique += names
             args += (job.id, kinds, job.envelope)
         script = load("log/append", self._store)
         return (yield from evaluate(script, [*keys, *bells, *unique], args))

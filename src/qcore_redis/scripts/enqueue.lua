@@ -2,9 +2,10 @@
 -- half done there.
 --
 -- KEYS: flush meta delayed jobs expires {bell} {lines} then one key for each caller's id or dedup key
--- ARGV: number ttl window, then for each job: id level delay at unique envelope
---       (at is unix milliseconds or ''; unique says which keys are its own, in order: '', i, d, id;
---       behind that stand the milliseconds in which it must be taken once it is due, if it must)
+-- ARGV: number ttl window, then for each job: id level delay at options envelope
+--       (at is unix milliseconds or ''; options begin with which keys are its own, in order: '', i,
+--       d, id; behind that stand `;name=value` for each of what not every job has:
+--       ttl    milliseconds in which it must be taken once it is due)
 -- Returns {flags, id, ...}: a flag for each job, 1 created and 0 known; the ids of the known ones.
 --- include: common
 --- include: replay
@@ -25,6 +26,11 @@ local function reply()
   return answer
 end
 
+-- What the options of a job say of a name, or nil.
+local function option(options, name)
+  return options ~= '' and string.match(options, ';' .. name .. '=([^;]*)') or nil
+end
+
 check_types()
 local told = first_answer(number)
 if told then
@@ -35,15 +41,15 @@ end
 
 for at = FIXED + 1, #ARGV, FIELDS do
   check_level(tonumber(ARGV[at + 1]))
-  if string.find(ARGV[at + 4], '%d') then redis.call('ZCARD', key.expires) end
+  if option(ARGV[at + 4], 'ttl') then redis.call('ZCARD', key.expires) end
 end
 local kept = {}
 for i = UNIQUE_KEYS, #KEYS do kept[KEYS[i]] = redis.call('GET', KEYS[i]) or nil end
 
 -- The id under which a job is known already, or nil; notes its keys otherwise.
-local function known_as(id, unique)
+local function known_as(id, options)
   local keys, found = {}, nil
-  for kind in string.gmatch(unique, '%a') do
+  for kind in string.gmatch(string.match(options, '^%a*'), '%a') do
     keys[#keys + 1] = KEYS[next_unique]
     next_unique = next_unique + 1
     found = found or kept[keys[#keys]]
@@ -59,9 +65,9 @@ local function known_as(id, unique)
 end
 
 for at = FIXED + 1, #ARGV, FIELDS do
-  local id, level, unique = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 4]
+  local id, level, options = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 4]
   local due = ARGV[at + 3] ~= '' and tonumber(ARGV[at + 3]) or now + tonumber(ARGV[at + 2])
-  local first = known_as(id, unique)
+  local first = known_as(id, options)
   if first then
     flags[#flags + 1], known[#known + 1] = '0', first
   else
@@ -78,7 +84,7 @@ for at = FIXED + 1, #ARGV, FIELDS do
       store.save_ready(job, ARGV[at + 5])
       woken = woken or store.must_ring(level)
     end
-    local ttl_ms = string.match(unique, '%d+')
+    local ttl_ms = option(options, 'ttl')
     if ttl_ms then
       timed[#timed + 1], timed[#timed + 2] = math.max(due, now) + tonumber(ttl_ms), job.ref
     end
