@@ -61,6 +61,7 @@ class NewJob:
         at: When it is due: an aware ``datetime`` or seconds since the Unix epoch; not with a delay.
         priority: -4 … 4, larger is more urgent.
         ttl: Seconds after it is due in which it must be taken, else it is dropped.
+        tenant: On whose behalf; tenants take turns.
     """
 
     body: object = attrs.field(kw_only=False)
@@ -71,6 +72,7 @@ class NewJob:
     at: datetime | float | None = None
     priority: int = 0
     ttl: float | None = None
+    tenant: str | None = None
 
 
 def seconds(name: str, value: object, *, most: float | None = None) -> float:
@@ -197,7 +199,7 @@ def name_of(kind: str, value: object, most: int = 128) -> str:
 
 
 def job_id(kind: str, value: object, most: int = 128) -> str:
-    """An id or dedup key chosen by the caller.
+    """An id, dedup key or tenant chosen by the caller.
 
     Raises:
         InvalidInput: If it has other characters than ``[A-Za-z0-9._:-]`` or none.

@@ -6,15 +6,17 @@ cluster and one script can change them together.
 =================================  ======  =====================================================
 key                                type    holds
 =================================  ======  =====================================================
-``qc:{n/q}:D:meta``                hash    counters: enqueued, acked, dropped; paused, timed
+``qc:{n/q}:D:meta``                hash    counters: enqueued, acked, dropped; paused, timed, fair
 ``qc:{n/q}:D:leased``              zset    token of a delivery -> end of its lease
 ``qc:{n/q}:D:started``             set     tokens of deliveries taken ahead and then started
 ``qc:{n/q}:D:delayed``             zset    element -> when it is due
-``qc:{n/q}:D:jobs``                hash    list: id -> envelope; stream: of delayed and dead jobs
+``qc:{n/q}:D:jobs``                hash    list: id -> envelope; stream: delayed, dead, in ``fair``
 ``qc:{n/q}:D:dead``                zset    ref -> time of death
 ``qc:{n/q}:D:graves``              hash    ref of a dead job -> its element
 ``qc:{n/q}:D:notes``               hash    ref -> last error, or why it is dead
 ``qc:{n/q}:D:expires``             zset    ref of a job that has a ttl -> until when it may be taken
+``qc:{n/q}:D:fair``                zset    flow|element of what waits for its turn -> its round
+``qc:{n/q}:D:rounds``              zset    level|flow -> its last round; level -> the round now
 ``qc:{n/q}:D:gate``                list    a blank for a while after a pause: wakes who waited
 ``qc:{n/q}:D:flush:OWNER:LANE``    string  number and answer of the last flush; expires
 ``qc:{n/q}:D:id:ID``               string  the id that a caller gave; expires after the window
@@ -30,7 +32,9 @@ key                                type    holds
 
 ``D`` is the design, ``list`` or ``stream``: queues of the two adapters never meet.
 Times are unix milliseconds of the server. An element is ``ref|level|number|attempt|crashes|lost``
-and a token an element with ``|mark|owner`` (see ``scripts/lib/common.lua``). What remains of an
+with ``~tenant`` behind it if the job has one, and a token an element with ``|mark|owner`` (see
+``scripts/lib/common.lua``). A flow is a tenant, with ``+`` for what became due; a round is counted
+within a level (see ``scripts/lib/fair.lua``). What remains of an
 empty queue: ``meta``; of lists perhaps a blank, of streams the empty streams and perhaps ``bell``.
 
 Pub/Sub stores nothing; its channels are ``qc:DB:{n/q}``, since channels ignore database numbers.

@@ -308,7 +308,7 @@ def _level(priority: int) -> int:
 
 def _options(job: Enqueue) -> str:
     """What not every job has, as ``;name=value`` each."""
-    said = {"ttl": job.ttl_ms}
+    said = {"ttl": job.ttl_ms, "tenant": job.tenant}
     return "".join(f";{name}={value}" for name, value in said.items() if value is not None)
 
 
@@ -330,7 +330,7 @@ def _taken_job(token: str, job_id: str, envelope: bytes) -> TakenJob:
         number=int(number),
         attempt=int(attempt),
         crashes=int(crashes),
-        alone=lost != "0",
+        alone=lost.partition("~")[0] != "0",
     )
 
 

@@ -109,6 +109,7 @@ class Line(Protocol):
         at: datetime | float | None = None,
         priority: int = 0,
         ttl: float | None = None,
+        tenant: str | None = None,
     ) -> qcore.JobId:
         """Enqueue."""
         ...

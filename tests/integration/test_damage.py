@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from qcore import Corrupt, LeaseLost
+from qcore import Corrupt, LeaseLost, NewJob
 from tests.integration.actors import Hand, Line
 from tests.integration.stage import Stage, held, texts
 
 COMMON = ["meta", "leased", "started", "delayed", "jobs", "dead", "graves", "notes"]
+OF_TENANTS = ["fair", "rounds"]
 FURTHER = ["flush", "id:x", "dedup:y"]
 OF_LIST = ["ready:0", "ready:-4", "ready:4", "waiters", "lapsed", "claim"]
 OF_STREAM = ["new:0", "new:-4", "again:0", "again:4", "bell"]
@@ -19,7 +20,7 @@ OF_STREAM = ["new:0", "new:-4", "again:0", "again:4", "bell"]
 
 def key_names(stage: Stage) -> list[str]:
     """Every kind of key of the design."""
-    return [*COMMON, *FURTHER, *(OF_LIST if stage.is_list else OF_STREAM)]
+    return [*COMMON, *OF_TENANTS, *FURTHER, *(OF_LIST if stage.is_list else OF_STREAM)]
 
 
 def damage(stage: Stage, name: str, queue: str) -> Callable[[], None]:
@@ -62,6 +63,14 @@ def fill(line: Line) -> list[Hand]:
     line.enqueue(b"low", priority=-4)
     line.enqueue(b"later", delay=1000)
     return hands
+
+
+def fill_fairly(line: Line) -> Counter[bytes]:
+    """Let tenants wait for their turns; returns their jobs."""
+    bodies = [b"in turn %d" % number for number in range(4)]
+    line.enqueue_many([NewJob(body, tenant=f"t{body[-1] % 2}") for body in bodies])
+    line.enqueue(b"in turn later", delay=1000, tenant="t1")
+    return Counter([*bodies, b"in turn later"])
 
 
 FILLED = Counter(
@@ -108,6 +117,7 @@ class Work:
         self.enqueue(b"new later", delay=1000)
         self.enqueue(b"new named", id="x")
         self.enqueue(b"new unique", dedup="y")
+        self.enqueue(b"new in turn", tenant="t1")
         acked, released, retried, dead, extended, _ = self._hands
         self.ack(acked)
         self.attempt(released.release)
@@ -147,7 +157,11 @@ def test_a_key_of_another_kind_is_told_and_loses_nothing(
             line = client.queue(queue)
             work = Work(line, fill(line))
             assert line.reserve_many(20, timeout=0)
-            assert line.reserve(timeout=0) is None
+            if name in OF_TENANTS:
+                work.expected += fill_fairly(line)
+                held(line.reserve(timeout=0))
+            else:
+                assert line.reserve(timeout=0) is None
             for hand in line.peek("held"):
                 assert hand.job is not None
             repair = damage(redis_stage, name, queue)

@@ -48,6 +48,7 @@ def touch_everything(stage: Stage) -> None:
     line.enqueue(b"rings", priority=-4)
     line.pause()
     line.resume()
+    line.enqueue(b"of a tenant", priority=-4, tenant="acme")
     if stage.is_list:
         wait_as_a_dead_connection(stage)
 

@@ -34,6 +34,7 @@ def test_an_enqueue_is_refused_and_stores_nothing(own_stage: Stage) -> None:
         [NewJob(b"later", delay=10)],
         [NewJob(b"named", id="x")],
         [NewJob(b"unique", dedup="y")],
+        [NewJob(b"in turn", tenant="acme")],
         [NewJob(b"known", id="before"), NewJob(b"new")],
         [NewJob(b"%d" % number) for number in range(100)],
     ]

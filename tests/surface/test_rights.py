@@ -60,6 +60,7 @@ def enqueue_all_sorts(queue: qcore.Queue) -> None:
     queue.enqueue(b"b", priority=2, id="b")
     queue.enqueue(b"c", delay=1000.0, dedup="c")
     queue.enqueue_many([b"d", b"e", b"f", b"g", b"h"])
+    queue.enqueue(b"i", tenant="acme")
 
 
 def denied(server: Server) -> list[str]:
@@ -86,7 +87,7 @@ def test_a_producer_enqueues_and_takes_nothing(server: Server, adapter: str) -> 
 
     assert denied(server) == []
     with connected(server, adapter) as connection:
-        assert connection.queue("mail").stats().enqueued == 8
+        assert connection.queue("mail").stats().enqueued == 9
     with (
         connected(server, adapter, "producer") as connection,
         pytest.raises(qcore.Rejected),
@@ -126,7 +127,7 @@ def test_an_inspector_looks_and_changes_nothing(server: Server, adapter: str) ->
     with connected(server, adapter, "inspector") as connection:
         queue = connection.queue("mail")
         assert connection.queues() == ["mail"]
-        assert queue.stats().ready == len(queue.peek("ready")) == 7
+        assert queue.stats().ready == len(queue.peek("ready")) == 8
         assert queue.stats().delayed == len(queue.peek("delayed")) == 1
         assert queue.peek("held") == queue.peek("dead") == []
         assert denied(server) == []

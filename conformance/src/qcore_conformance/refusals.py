@@ -127,6 +127,10 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.reschedule(scene.delivery.job.id, delay=1.0),
         lambda scene: scene.queue.reschedule(scene.delivery.job.id, at=_FOREVER),
     ),
+    "fair": (
+        lambda scene: scene.queue.enqueue(b"refused", tenant="acme"),
+        lambda scene: scene.put(tenant="acme"),
+    ),
     "groups": (
         lambda scene: scene.queue.subscribe("all"),
         lambda scene: scene.queue.subscribe("new"),

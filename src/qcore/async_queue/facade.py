@@ -84,6 +84,7 @@ class AsyncQueue(AsyncReading):
         at: datetime | float | None = None,
         priority: int = 0,
         ttl: float | None = None,
+        tenant: str | None = None,
     ) -> JobId:
         """Store one job.
 
@@ -97,6 +98,7 @@ class AsyncQueue(AsyncReading):
                 a delay.
             priority: -4 … 4, larger is more urgent.
             ttl: Seconds after it is due in which it must be taken, else it is dropped.
+            tenant: On whose behalf; tenants take turns.
 
         Returns:
             The id that stands; its ``created`` says whether the job is new.
@@ -116,6 +118,7 @@ class AsyncQueue(AsyncReading):
             at=at,
             priority=priority,
             ttl=ttl,
+            tenant=tenant,
         )
         return (await self.enqueue_many([job]))[0]
 

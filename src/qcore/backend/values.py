@@ -75,6 +75,7 @@ class Enqueue:
         dedup: A dedup key, or ``None``.
         ttl_ms: Milliseconds after it is due in which it must be taken for the first time, else it
             is dropped; ``None`` for no end.
+        tenant: Whose turn it waits for; ``None`` for that of all jobs without one.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Enqueue:
     unique: bool = False
     dedup: str | None = None
     ttl_ms: int | None = None
+    tenant: str | None = None
 
 
 @attrs.frozen

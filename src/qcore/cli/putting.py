@@ -111,6 +111,7 @@ def _tell(shell: Shell, queue: str, ids: Iterable[JobId]) -> None:
 @click.option(
     "--ttl", type=seconds_of, metavar="TIME", help="Dropped if not taken within this time."
 )
+@click.option("--tenant", metavar="NAME", help="On whose behalf; tenants take turns.")
 @click.option("--codec", default="bytes", show_default=True, help="bytes, json or msgpack.")
 @with_url
 @verb

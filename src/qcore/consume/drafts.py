@@ -75,6 +75,8 @@ class Drafter:
         ttl = None if new.ttl is None else ttl_seconds(new.ttl, limits)
         _need(capabilities, ttl=ttl is not None)
         _need(capabilities, idempotent_id=given is not None, dedup=dedup is not None)
+        tenant = None if new.tenant is None else job_id("tenant", new.tenant, limits.name)
+        _need(capabilities, fair=tenant is not None)
         now = self.now()
         if due is not None:
             seconds("at", max(0.0, due - now), most=limits.delay)
@@ -96,6 +98,7 @@ class Drafter:
             unique=given is not None,
             dedup=dedup,
             ttl_ms=None if ttl is None else max(1, round(ttl * 1000)),
+            tenant=tenant,
         )
 
 

@@ -39,6 +39,7 @@ PROMISES = Capabilities(
                 "cancel",
                 "ttl",
                 "reschedule",
+                "fair",
                 "thread_safe",
             ]
         },

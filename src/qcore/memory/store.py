@@ -22,6 +22,7 @@ from qcore.backend import (
     TakeRequest,
     Verb,
 )
+from qcore.memory.rounds import Rounds
 from qcore.options import PRIORITIES
 from qcore.states import INSPECTABLE, Event, State, step
 
@@ -49,6 +50,7 @@ class Entry:
     started: bool = False
     note: str = ""
     expires: float = math.inf
+    tenant: str = ""
 
     def move(self, event: Event) -> None:
         """Go to the state that follows."""
@@ -71,6 +73,10 @@ class MemoryQueue:
     _ready: dict[int, deque[Entry]] = attrs.field(
         factory=lambda: {level: deque[Entry]() for level in _URGENT_FIRST}
     )
+    _fair: dict[int, Rounds[Entry]] = attrs.field(
+        factory=lambda: {level: Rounds[Entry]() for level in _URGENT_FIRST}
+    )
+    _is_fair: bool = False
     _delayed: list[Entry] = attrs.field(factory=list[Entry])
     _held: dict[str, Entry] = attrs.field(factory=dict[str, Entry])
     _dead: list[Entry] = attrs.field(factory=list[Entry])
@@ -118,7 +124,8 @@ class MemoryQueue:
                 return Enqueued(self._known[key][0], created=False)
         for key in keys:
             self._known[key] = (job.id, now + self.dedup_window)
-        entry = Entry(job.id, job.envelope, job.priority)
+        entry = Entry(job.id, job.envelope, job.priority, tenant=job.tenant or "")
+        self._is_fair = self._is_fair or job.tenant is not None
         self._enqueued += 1
         due = now + job.delay_ms / 1000 if job.at_ms is None else job.at_ms / 1000
         if job.ttl_ms is not None:
@@ -127,8 +134,21 @@ class MemoryQueue:
             entry.state = State.DELAYED
             self._delay(entry, due)
         else:
-            self._ready[entry.priority].append(entry)
+            self._append(entry)
         return Enqueued(job.id)
+
+    def _append(self, entry: Entry) -> None:
+        """Put a job behind all others, or among tenants behind those of its own."""
+        if self._is_fair:
+            self._fair[entry.priority].append(entry.tenant, entry)
+        else:
+            self._ready[entry.priority].append(entry)
+
+    def _lines(self) -> Iterator[deque[Entry] | Rounds[Entry]]:
+        """Where jobs are ready, most urgent first, and what came back before what has a turn."""
+        for level in _URGENT_FIRST:
+            yield self._ready[level]
+            yield self._fair[level]
 
     def _delay(self, entry: Entry, due: float) -> None:
         entry.until = due
@@ -145,7 +165,7 @@ class MemoryQueue:
             self._lease(entry, owner, until, started=request.started or entry.lost > 0)
             for entry in self._choose(request.limit, now)
         ]
-        return Taken(jobs, any(self._ready.values()), self.next_due(now))
+        return Taken(jobs, any(self._lines()), self.next_due(now))
 
     def lease_anew(self, taken: Taken, until: float) -> Taken:
         """The jobs of a take that still hold, their leases ending at this time."""
@@ -156,8 +176,7 @@ class MemoryQueue:
 
     def _choose(self, limit: int, now: float) -> list[Entry]:
         chosen: list[Entry] = []
-        for level in _URGENT_FIRST:
-            line = self._ready[level]
+        for line in self._lines():
             while line and len(chosen) < limit:
                 if line[0].expires <= now:
                     line.popleft().move(Event.LATE)
@@ -209,16 +228,23 @@ class MemoryQueue:
 
     def _promote(self, now: float) -> None:
         due = self._count_due(now)
-        for entry in reversed(self._delayed[:due]):
-            entry.move(Event.DUE)
-            self._ready[entry.priority].appendleft(entry)
+        entries = self._delayed[:due]
         del self._delayed[:due]
+        for entry in entries:
+            entry.move(Event.DUE)
+        if self._is_fair:
+            # A flow of its own: neither before other tenants nor behind a backlog of its tenant.
+            for entry in entries:
+                self._fair[entry.priority].append(f"{entry.tenant}+", entry)
+        else:
+            for entry in reversed(entries):
+                self._ready[entry.priority].appendleft(entry)
 
     def available(self, now: float) -> int:
         """How many jobs a take would find."""
         if self._paused:
             return 0
-        ready = sum(map(len, self._ready.values()))
+        ready = sum(map(len, self._lines()))
         expired = sum(entry.until <= now for entry in self._held.values())
         return ready + expired + self._count_due(now)
 
@@ -286,7 +312,7 @@ class MemoryQueue:
     def stats(self) -> QueueStats:
         """Counts by state."""
         return QueueStats(
-            ready=sum(map(len, self._ready.values())),
+            ready=sum(map(len, self._lines())),
             delayed=len(self._delayed),
             held=len(self._held),
             dead=len(self._dead),
@@ -322,8 +348,8 @@ class MemoryQueue:
         return self._delayed if state is State.DELAYED else self._dead
 
     def _all_ready(self) -> Iterator[Entry]:
-        for level in _URGENT_FIRST:
-            yield from self._ready[level]
+        for line in self._lines():
+            yield from line
 
     def purge(self, state: State) -> int:
         """Drop all jobs in one state."""
@@ -332,7 +358,7 @@ class MemoryQueue:
             entry.move(Event.PURGE)
         self._dropped += len(doomed)
         if state is State.READY:
-            for line in self._ready.values():
+            for line in self._lines():
                 line.clear()
         elif state is State.DELAYED:
             self._delayed.clear()
@@ -353,7 +379,7 @@ class MemoryQueue:
 
     def _remove(self, entry: Entry) -> None:
         if entry.state is State.READY:
-            self._ready[entry.priority].remove(entry)
+            next(line for line in self._lines() if entry in line).remove(entry)
         elif entry.state is State.HELD:
             del self._held[entry.token]
         else:
@@ -375,7 +401,7 @@ class MemoryQueue:
         for entry in chosen:
             entry.move(Event.REDRIVE)
             entry.attempt, entry.crashes, entry.lost = 1, 0, 0
-            self._ready[entry.priority].append(entry)
+            self._append(entry)
         return len(chosen)
 
     def remove(self, ids: Sequence[str]) -> int:

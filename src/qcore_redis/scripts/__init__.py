@@ -24,9 +24,14 @@ _INCLUDE = re.compile(r"^--- include: (\w+)$", re.MULTILINE)
 _KEYS = re.compile(r"^-- KEYS: (.*?)(?: then .*)?$", re.MULTILINE)
 
 _PLACES: Mapping[str, Mapping[str, str]] = {
-    "list": {"{bell}": "", "{claims}": "waiters lapsed claim", "{lines}": "ready*"},
-    "stream": {"{bell}": "bell", "{claims}": "", "{lines}": "new* again*"},
-    "log": {"{bell}": "bell", "{claims}": "", "{lines}": "entries totals back"},
+    "list": {
+        "{bell}": "",
+        "{claims}": "waiters lapsed claim",
+        "{fair}": "fair rounds",
+        "{lines}": "ready*",
+    },
+    "stream": {"{bell}": "bell", "{claims}": "", "{fair}": "fair rounds", "{lines}": "new* again*"},
+    "log": {"{bell}": "bell", "{claims}": "", "{fair}": "", "{lines}": "entries totals back"},
 }
 """What the words in braces mean for each store; a star is one key for each level."""
 

@@ -1,16 +1,18 @@
 -- Drops one job, wherever it is. Works at full memory. What waits is looked through, so this costs
 -- the more the longer the queue is.
 --
--- KEYS: meta leased delayed jobs dead graves notes started expires {lines} then processing lists to look into
+-- KEYS: meta leased delayed jobs dead graves notes started expires {fair} {lines} then processing lists to look into
 -- ARGV: id where; where the last call said to go on, '' at first
 -- Returns {state, where}: the state that the job was in; '' if it is not there; 'more' if another
 -- call has to go on looking; 'claimed' if it is in a processing list.
 --- include: common
 --- include: store
 --- include: seek
+--- include: fair
 
 check_types()
 check_levels()
+check_fair()
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local job, where = store.locate(ARGV[1], ARGV[2])
 if not job then return {where and 'more' or '', where or ''} end
@@ -44,6 +46,35 @@ local function pulled_from_any()
   return false
 end
 
+-- After the last job of a flow is gone, its next one goes behind those that are left of it.
+local function go_back(level, flow)
+  local last = 0
+  scan(key.fair, flow .. '|*', function(_, score)
+    score = tonumber(score)
+    if math.floor(score / ROUNDS) == level then last = math.max(last, score) end
+  end)
+  local name = level .. '|' .. flow
+  if last > 0 then
+    redis.call('ZADD', key.rounds, last, name)
+  else
+    redis.call('ZREM', key.rounds, name)
+  end
+end
+
+-- Removes the job from what waits in rounds; says whether it was there.
+local function left_its_round()
+  local member = scan(key.fair, '*|' .. prefix .. '*', function(one)
+    return is_it(element_in(one))
+  end)
+  if not member then return false end
+  local score = redis.call('ZSCORE', key.fair, member)
+  local level, flow = math.floor(score / ROUNDS), string.match(member, '^([^|]*)|')
+  redis.call('ZREM', key.fair, member)
+  if redis.call('ZSCORE', key.rounds, level .. '|' .. flow) == score then go_back(level, flow) end
+  forget_rounds()
+  return true
+end
+
 local function removed()
   local token = member_of(key.leased, job)
   if token then
@@ -60,7 +91,8 @@ local function removed()
     redis.call('HDEL', key.graves, job.ref)
     return 'dead'
   end
-  return pulled_from_any() and 'ready' or store.elsewhere(job)
+  if left_its_round() or pulled_from_any() then return 'ready' end
+  return store.elsewhere(job)
 end
 
 local state = removed()

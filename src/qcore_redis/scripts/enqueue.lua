@@ -1,15 +1,17 @@
 -- Stores jobs, all or none. Its first write is one that a full server refuses, so that nothing is
 -- half done there.
 --
--- KEYS: flush meta delayed jobs expires {bell} {lines} then one key for each caller's id or dedup key
+-- KEYS: flush meta delayed jobs expires {fair} {bell} {lines} then one key for each caller's id or dedup key
 -- ARGV: number ttl window, then for each job: id level delay at options envelope
 --       (at is unix milliseconds or ''; options begin with which keys are its own, in order: '', i,
 --       d, id; behind that stand `;name=value` for each of what not every job has:
---       ttl    milliseconds in which it must be taken once it is due)
+--       ttl    milliseconds in which it must be taken once it is due
+--       tenant whose turn it waits for)
 -- Returns {flags, id, ...}: a flag for each job, 1 created and 0 known; the ids of the known ones.
 --- include: common
 --- include: replay
 --- include: store
+--- include: fair
 
 local FIXED, FIELDS = 3, 6
 local number, ttl, window = ARGV[1], ARGV[2], ARGV[3]
@@ -19,6 +21,11 @@ local flags, known, created = {}, {}, 0
 local news = {}
 local urgent_first, woken = false, false
 local timed = {}
+local fairly = {}
+
+-- Asked in place of the probe of its type, so that it costs nothing.
+PROBES.meta = nil
+local fair = redis.call('HEXISTS', key.meta, 'fair') == 1
 
 local function reply()
   local answer = {table.concat(flags)}
@@ -42,7 +49,9 @@ end
 for at = FIXED + 1, #ARGV, FIELDS do
   check_level(tonumber(ARGV[at + 1]))
   if option(ARGV[at + 4], 'ttl') then redis.call('ZCARD', key.expires) end
+  fair = fair or option(ARGV[at + 4], 'tenant')
 end
+if fair then check_fair() end
 local kept = {}
 for i = UNIQUE_KEYS, #KEYS do kept[KEYS[i]] = redis.call('GET', KEYS[i]) or nil end
 
@@ -73,13 +82,17 @@ for at = FIXED + 1, #ARGV, FIELDS do
   else
     flags[#flags + 1] = '1'
     created = created + 1
-    local job = {ref = id, level = level, number = 0, attempt = 1, crashes = 0, lost = 0}
+    local job = {ref = id, level = level, number = 0, attempt = 1, crashes = 0, lost = 0,
+                 tenant = option(options, 'tenant')}
     if due > now then
       store.save_delayed(job, ARGV[at + 5])
       local element = element_of(job)
       redis.call('ZADD', key.delayed, due, element)
       -- Sleepers know the first due time only; an earlier one must wake them.
       if redis.call('ZRANK', key.delayed, element) == 0 then urgent_first = true end
+    elseif fair then
+      store.save_delayed(job, ARGV[at + 5])
+      fairly[#fairly + 1] = job
     else
       store.save_ready(job, ARGV[at + 5])
       woken = woken or store.must_ring(level)
@@ -94,7 +107,11 @@ if #timed > 0 then
   call_many({'ZADD', key.expires}, timed)
   redis.call('HSET', key.meta, 'timed', '1')
 end
-if urgent_first or woken then store.ring() end
+if fair and created > 0 then
+  redis.call('HSET', key.meta, 'fair', '1')
+  enter(fairly, NEW)
+end
+if urgent_first or woken or #fairly > 0 then store.ring() end
 count('enqueued', created)
 keep_answer(number, table.concat(reply(), ' '), ttl)
 return reply()

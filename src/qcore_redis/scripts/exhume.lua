@@ -1,13 +1,17 @@
 -- Makes dead jobs ready again, or drops them. Works at full memory.
 --
--- KEYS: meta delayed jobs dead graves notes {bell} {lines}
+-- KEYS: meta delayed jobs dead graves notes {fair} {bell} {lines}
 -- ARGV: action most, then ids; none means all. action is redrive or remove.
 -- Returns how many were redriven or removed. What cannot be parsed is never redriven.
 --- include: common
 --- include: store
+--- include: fair
+
+local fair = key.fair and redis.call('HEXISTS', key.meta, 'fair') == 1
 
 check_types()
 check_levels()
+if fair then check_fair() end
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local action, most = ARGV[1], tonumber(ARGV[2])
 
@@ -32,7 +36,7 @@ for _, ref in ipairs(refs) do
     redis.call('HDEL', key.notes, ref)
   elseif job then
     job.attempt, job.crashes, job.lost = 1, 0, 0
-    store.append(job)
+    if fair then enter({job}, NEW) else store.append(job) end
   end
   -- An id that is named twice is there once.
   if (job or action == 'remove') and redis.call('ZREM', key.dead, ref) == 1 then

@@ -1,11 +1,12 @@
 -- Shows jobs in one state, next one first; changes nothing.
 --
--- KEYS: leased delayed jobs dead graves notes {lines}
+-- KEYS: leased delayed jobs dead graves notes {fair} {lines}
 -- ARGV: state limit offset
 -- Returns {id, element, due, body, note, ...}: due is the milliseconds until the job is due or its
 -- lease ends, -1 where nothing is awaited; element is '' for what cannot be parsed.
 --- include: common
 --- include: store
+--- include: fair
 
 local state, limit, offset = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
@@ -49,8 +50,19 @@ local function timed(zset, read)
   show_all(elements, read, dues)
 end
 
+-- What is ready, in the order in which it would go out.
+local function ready()
+  local all, want = {}, limit + offset
+  for level = 1, LEVELS do
+    for _, element in ipairs(store.first_of(level, want - #all)) do all[#all + 1] = element end
+    local members = key.fair and members_of_level(level, 0, want - #all) or {}
+    for _, element in ipairs(elements_in(members)) do all[#all + 1] = element end
+  end
+  return {unpack(all, offset + 1)}
+end
+
 if state == 'ready' then
-  show_all(store.ready_page(limit, offset), parse)
+  show_all(ready(), parse)
 elseif state == 'delayed' then
   timed(key.delayed, parse)
 elseif state == 'held' then

@@ -1,13 +1,15 @@
 -- Drops jobs of one state, at most so many in one call. Works at full memory.
 --
--- KEYS: meta leased delayed jobs dead graves notes expires {lines}
+-- KEYS: meta leased delayed jobs dead graves notes expires {fair} {lines}
 -- ARGV: state most
 -- Returns how many were dropped.
 --- include: common
 --- include: store
+--- include: fair
 
 check_types()
 check_levels()
+if key.fair then check_fair() end
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local state, most = ARGV[1], tonumber(ARGV[2])
 
@@ -27,6 +29,7 @@ end
 local dropped
 if state == 'ready' then
   dropped = store.drop_ready(most)
+  if key.fair then dropped = dropped + drop_fair(most - dropped) end
 else
   local zset = state == 'dead' and key.dead or key.delayed
   local members = redis.call('ZRANGE', zset, 0, most - 1)

@@ -1,7 +1,7 @@
 -- Takes jobs in one step: recovers deliveries whose lease ran out, makes due jobs ready, leases what
 -- is ready, most urgent first. Works at full memory.
 --
--- KEYS: flush meta leased delayed jobs dead graves notes started expires {bell} {claims} {lines}
+-- KEYS: flush meta leased delayed jobs dead graves notes started expires {fair} {bell} {claims} {lines}
 -- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap; alive is for how long
 --       the owner counts as alive once it goes to sleep
 -- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
@@ -11,6 +11,7 @@
 --- include: replay
 --- include: store
 --- include: bury
+--- include: fair
 
 local owner, number, ttl = ARGV[1], ARGV[2], ARGV[3]
 local limit, lease, alive = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -20,10 +21,11 @@ local now = now_ms()
 
 -- Asked in place of the probe of its type, so that it costs nothing.
 PROBES.meta = nil
-local flags = redis.call('HMGET', key.meta, 'paused', 'timed')
-local paused, timed = flags[1], flags[2]
+local flags = redis.call('HMGET', key.meta, 'paused', 'timed', 'fair')
+local paused, timed, fair = flags[1], flags[2], flags[3] and key.fair
 check_types()
 if timed then redis.call('ZCARD', key.expires) end
+if fair then check_fair() end
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 
@@ -83,9 +85,14 @@ local function promote()
   local elements = redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now, 'LIMIT', 0, PROMOTE)
   local jobs = {}
   for i, element in ipairs(elements) do jobs[i] = checked_job(parse(element)) end
-  for i = #elements, 1, -1 do
-    local job = jobs[i]
-    if job then store.requeue(job) else bury_raw(elements[i], now) end
+  local sound = {}
+  for i, job in ipairs(jobs) do
+    if job then sound[#sound + 1] = job else bury_raw(elements[i], now) end
+  end
+  if fair then
+    enter(sound, DUE)
+  else
+    for i = #sound, 1, -1 do store.requeue(sound[i]) end
   end
   call_many({'ZREM', key.delayed}, elements)
   return #elements == PROMOTE
@@ -141,7 +148,7 @@ local function choose()
   local trims, go_on = {}, true
   for level = 1, LEVELS do
     if not go_on or sink.room() == 0 then break end
-    local sound, answer = pcall(store.consume, level, sink, trims)
+    local sound, answer = pcall(fair and consume_fairly or store.consume, level, sink, trims)
     -- What was read before something unsound was met is delivered all the same.
     if not sound and #tokens == 0 and #late == 0 then error(answer) end
     go_on = sound and answer
@@ -149,6 +156,7 @@ local function choose()
   -- The lease is written before the job leaves its list: an error in between loses nothing.
   call_many({'ZADD', key.leased}, leases)
   for _, trim in ipairs(trims) do drop_next(trim[1], trim[2]) end
+  leave_served()
   if timed then drop_late() end
 end
 
@@ -169,6 +177,7 @@ end
 local function left_behind(rest)
   if rest or sink.cut then return true end
   if sink.room() > 0 then return false end
+  if fair and redis.call('EXISTS', key.fair) == 1 then return true end
   local sound, more = pcall(store.has_more)
   -- What is unsound is left to the next take, which says so; this one has jobs to hand over.
   return more or not sound

@@ -21,6 +21,7 @@ ENQUEUES: Mapping[str, tuple[str, dict[str, object]]] = {
     "id": ("idempotent_id", {"id": "mine"}),
     "dedup": ("dedup", {"dedup": "mine"}),
     "ttl": ("ttl", {"ttl": 1.0}),
+    "tenant": ("fair", {"tenant": "acme"}),
 }
 
 LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {

@@ -1,6 +1,7 @@
 -- Shared by every script: the clock, elements and tokens, variadic calls, counters.
 --
--- element  ref|level|number|attempt|crashes|lost        what waits, is delayed or dead
+-- element  ref|level|number|attempt|crashes|lost        what waits, is delayed or dead; with ~tenant
+--                                                        behind it if the job has one
 -- token    element|mark|owner                           what is held: the member of `leased`
 --
 -- level 1 is the most urgent (priority 4), 5 the normal one, 9 the least; number counts
@@ -18,12 +19,15 @@ local function now_ms()
 end
 
 local function parse(element)
+  local mark, tenant = string.find(element, '~', 1, true), nil
+  if mark then element, tenant = string.sub(element, 1, mark - 1), string.sub(element, mark + 1) end
   local ref, level, number, attempt, crashes, lost =
     string.match(element, '^(.+)|([1-9])|(%d+)|(%d+)|(%d+)|(%d+)$')
   if not ref then return nil end
   return {
     ref = ref, level = tonumber(level), number = tonumber(number),
     attempt = tonumber(attempt), crashes = tonumber(crashes), lost = tonumber(lost),
+    tenant = tenant,
   }
 end
 
@@ -35,9 +39,14 @@ local function parse_token(token)
   return job
 end
 
-local function element_of(job)
+-- An element without the job's tenant.
+local function bare_element_of(job)
   return table.concat(
     {job.ref, job.level, job.number, job.attempt, job.crashes, job.lost}, '|')
+end
+
+local function element_of(job)
+  return job.tenant and bare_element_of(job) .. '~' .. job.tenant or bare_element_of(job)
 end
 
 -- Calls `verb key a b c ...` in parts that fit on the Lua stack; `head` goes before each part.
@@ -97,19 +106,24 @@ local function next_of(line, skip, want)
   return elements
 end
 
--- Offers what waits in a line to `sink` until it is closed: blanks and junk do not fill its room.
--- Returns how many elements were used up, and whether to go on with other lines.
-local function offer_line(store, line, sink)
+-- Offers what `next_ones(skip, want)` gives to `sink` until it is closed: blanks and junk do not
+-- fill its room. Returns how many elements were used up, and whether to go on with other lines.
+local function offer_all(store, next_ones, sink)
   local used = 0
   for _ = 1, SWEEP do
     local want = sink.room()
-    local elements = want > 0 and next_of(line, used, want) or {}
+    local elements = want > 0 and next_ones(used, want) or {}
     local done, go_on = offer(store, elements, sink)
     used = used + done
     if not go_on or want == 0 or #elements < want then return used, go_on end
   end
   sink.cut = true
   return used, true
+end
+
+-- The same for what waits in a line.
+local function offer_line(store, line, sink)
+  return offer_all(store, function(skip, want) return next_of(line, skip, want) end, sink)
 end
 
 -- Drops the `used` next elements of a line.

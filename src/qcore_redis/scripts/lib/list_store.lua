@@ -77,23 +77,14 @@ function store.ready_count()
   return total
 end
 
--- Elements that are ready, most urgent first, `limit` of them after `offset`.
-function store.ready_page(limit, offset)
-  local page = {}
-  for level = 1, LEVELS do
-    local size = waiting(level)
-    local skip = offset
-    -- One more than is wanted, since one may be blank.
-    local part = offset < size and next_of(key.ready[level], 0, offset + limit - #page + 1) or {}
-    for _, element in ipairs(part) do
-      if element ~= '' then
-        if skip <= 0 and #page < limit then page[#page + 1] = element end
-        skip = skip - 1
-      end
-    end
-    offset = math.max(0, offset - size)
+-- The `want` first elements of a level.
+function store.first_of(level, want)
+  local first = {}
+  -- One more than is wanted, since one may be blank.
+  for _, element in ipairs(want > 0 and next_of(key.ready[level], 0, want + 1) or {}) do
+    if element ~= '' and #first < want then first[#first + 1] = element end
   end
-  return page
+  return first
 end
 
 -- Drops up to `most` ready jobs; returns how many.

@@ -177,17 +177,16 @@ function store.ready_count()
   return undelivered() + redis.call('LLEN', key.back)
 end
 
-function store.ready_page(limit, offset)
-  local page = next_of(key.back, offset, limit)
-  local skip = math.max(0, offset - redis.call('LLEN', key.back))
-  local want = limit - #page
-  if want <= 0 then return page end
+-- The `want` first elements of a level.
+function store.first_of(level, want)
+  if level ~= NORMAL or want <= 0 then return {} end
+  local first = next_of(key.back, 0, want)
+  if #first == want then return first end
   local at = groups_of_stream()[GROUP] or '0-0'
-  local read = redis.call('XRANGE', key.entries, '(' .. at, '+', 'COUNT', skip + want)
-  for i = skip + 1, #read do
-    page[#page + 1] = 'e:0:' .. read[i][1] .. '|' .. NORMAL .. '|0|1|0|0'
+  for _, entry in ipairs(redis.call('XRANGE', key.entries, '(' .. at, '+', 'COUNT', want - #first)) do
+    first[#first + 1] = 'e:0:' .. entry[1] .. '|' .. NORMAL .. '|0|1|0|0'
   end
-  return page
+  return first
 end
 
 function store.drop_ready(most)

@@ -205,22 +205,13 @@ local function new_page(level, limit)
   return page
 end
 
-function store.ready_page(limit, offset)
-  local all = {}
-  for level = 1, LEVELS do
-    local want = limit + offset - #all
-    if want <= 0 then break end
-    for _, element in ipairs(next_of(key.again[level], 0, want)) do
-      all[#all + 1] = element
-    end
-    want = limit + offset - #all
-    if want > 0 then
-      for _, element in ipairs(new_page(level, want)) do all[#all + 1] = element end
-    end
-  end
-  local page = {}
-  for i = offset + 1, #all do page[#page + 1] = all[i] end
-  return page
+-- The `want` first elements of a level.
+function store.first_of(level, want)
+  if want <= 0 then return {} end
+  local first = next_of(key.again[level], 0, want)
+  local rest = want - #first
+  for _, element in ipairs(rest > 0 and new_page(level, rest) or {}) do first[#first + 1] = element end
+  return first
 end
 
 function store.drop_ready(most)

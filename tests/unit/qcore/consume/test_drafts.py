@@ -35,9 +35,17 @@ def test_a_plain_body_becomes_a_job_with_an_id_of_its_own() -> None:
 
 def test_options_are_carried_over() -> None:
     """Times in milliseconds; what the broker counts is not in the envelope."""
-    new = NewJob({"to": "ann"}, headers={"k": "v"}, id="mine", dedup="key", delay=1.5, priority=3)
+    new = NewJob(
+        {"to": "ann"},
+        headers={"k": "v"},
+        id="mine",
+        dedup="key",
+        delay=1.5,
+        priority=3,
+        tenant="acme",
+    )
     (draft,) = drafter("json").draft([new], ALL)
-    assert (draft.id, draft.unique, draft.dedup) == ("mine", True, "key")
+    assert (draft.id, draft.unique, draft.dedup, draft.tenant) == ("mine", True, "key", "acme")
     assert (draft.delay_ms, draft.at_ms, draft.priority) == (1500, None, 3)
     job = decode_envelope(draft.id, "mail", draft.envelope)
     assert (job.body, job.codec, job.headers, job.priority) == (
@@ -71,6 +79,8 @@ WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"id": "x" * 9}, LimitExceeded),
     ({"id": ""}, InvalidInput),
     ({"dedup": "ü"}, InvalidInput),
+    ({"tenant": "a|b"}, InvalidInput),
+    ({"tenant": "x" * 9}, LimitExceeded),
     ({"headers": {"a": 1}}, InvalidInput),
     ({"headers": None}, InvalidInput),
 ]

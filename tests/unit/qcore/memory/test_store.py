@@ -445,6 +445,26 @@ def test_a_job_is_cancelled_wherever_it_is() -> None:
     assert line.queue.stats() == QueueStats(ready=1, enqueued=5, dropped=4)
 
 
+def test_tenants_take_turns_and_what_was_in_hand_goes_first() -> None:
+    """Whatever became due waits neither behind its tenant nor before the others."""
+    line = Line()
+    line.put("plain")
+    jobs = [Enqueue(f"a{number}", b"", tenant="a") for number in range(3)]
+    due = [Enqueue(f"late{number}", b"", delay_ms=1000, tenant="a") for number in range(2)]
+    line.queue.enqueue([*jobs, *due, Enqueue("b0", b"", tenant="b")], line.clock.time())
+    line.put("nobody0", "nobody1")
+    assert line.peek(State.READY) == ["plain", "a0", "b0", "nobody0", "a1", "nobody1", "a2"]
+    plain, first = line.take(2)
+    line.settle(Verb.RELEASE, first)
+    line.settle(Verb.DEAD_LETTER, plain)
+    line.clock.advance(1.0)
+    assert line.queue.redrive(None) == 1
+    assert line.ids(1) == ["a0"]
+    expected = ["b0", "nobody0", "late0", "a1", "nobody1", "late1", "a2", "plain"]
+    assert line.ids() == expected
+    assert line.queue.stats().ready == 0
+
+
 def test_a_job_that_nobody_takes_in_time_is_dropped() -> None:
     """Counted from when it is due, until it was taken for the first time."""
     line = Line()
