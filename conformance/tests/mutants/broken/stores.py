@@ -23,19 +23,23 @@ from qcore.backend import (
 from qcore.capabilities import Capabilities, Claim
 from qcore.codec import decode_envelope, encode_envelope
 from qcore.memory.adapter import MemoryAdapter, MemoryBackend
-from qcore.memory.store import MemoryQueue
+from qcore.memory.rounds import Rounds
+from qcore.memory.store import Entry, MemoryQueue
+from qcore.options import PRIORITIES
 from qcore.states import State
 
 __all__ = [
     "ack_by_value",
     "claims_fifo",
     "extend_steals_back",
+    "fair_in_name",
     "forgets_attempts",
     "loses_on_release",
     "peek_takes",
     "purge_removes_held",
     "recovers_first_page",
     "redrive_loses_headers",
+    "round_stands_still",
     "sound_unordered",
     "stats_count_held_as_ready",
     "unfenced_ack",
@@ -223,6 +227,30 @@ def _no_headers() -> dict[str, Any]:
     return {}
 
 
+class _FairInName(MemoryQueue):
+    """Takes tenants for decoration."""
+
+    def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
+        return super().enqueue([attrs.evolve(job, tenant=None) for job in jobs], now)
+
+
+class _Standstill(Rounds[Entry]):
+    """Never goes on to the next round, so that whoever comes is served before all who wait."""
+
+    def popleft(self) -> Entry:
+        first = super().popleft()
+        self._now = 0
+        return first
+
+
+class _RoundStandsStill(MemoryQueue):
+    """Gives turns, and counts no rounds."""
+
+    def __init__(self, *limits: Any) -> None:
+        super().__init__(*limits)
+        self._fair = {level: _Standstill() for level in PRIORITIES}
+
+
 class _HeldCountsAsReady(MemoryQueue):
     """Counts what is stored, wherever it is."""
 
@@ -234,12 +262,14 @@ class _HeldCountsAsReady(MemoryQueue):
 ack_by_value = _broken("ack-by-value", _AckByValue)
 claims_fifo = _broken("claims-fifo", _SwapsNeighbours)
 extend_steals_back = _broken("extend-steals-back", _ExtendStealsBack)
+fair_in_name = _broken("fair-in-name", _FairInName)
 forgets_attempts = _broken("forgets-attempts", _ForgetsAttempts)
 loses_on_release = _broken("loses-on-release", _LosesOnRelease)
 peek_takes = _broken("peek-takes", _PeekTakes)
 purge_removes_held = _broken("purge-removes-held", _PurgeRemovesHeld)
 recovers_first_page = _broken("recovers-first-page", _FirstPageOnly)
 redrive_loses_headers = _broken("redrive-loses-headers", _RedriveLosesHeaders)
+round_stands_still = _broken("round-stands-still", _RoundStandsStill)
 sound_unordered = _Modest("sound-unordered", _over(_Unordered), _PromisesNoOrder)
 stats_count_held_as_ready = _broken("stats-count-held-as-ready", _HeldCountsAsReady)
 unfenced_ack = _broken("unfenced-ack", _UnfencedAck)
