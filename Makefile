@@ -105,6 +105,10 @@ format: setup ## Format the code and repair what can be repaired
 bench: setup ## Measure how fast jobs go in and out, beside bare loops
 	@$(BIN)/python bench/throughput.py $(ARGS)
 
+.PHONY: fairness
+fairness: setup ## Measure how long small tenants wait beside a large one
+	@$(BIN)/python bench/fairness.py $(ARGS)
+
 .PHONY: docs
 docs: setup ## Build the pages into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html

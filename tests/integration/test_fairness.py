@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+
 import pytest
 
-from qcore import NewJob
+import qcore
+from qcore import LeaseLost, NewJob
+from tests.integration.actors import Hand, Line
 from tests.integration.stage import Stage, held, texts
 
 ROUNDS = 1 << 48
@@ -123,6 +128,94 @@ def test_junk_among_turns_blocks_nobody(redis_stage: Stage, score: str) -> None:
     line.enqueue_many(jobs("acme", 2) + jobs("b", 2))
     assert len(bodies(redis_stage)) == 4
     assert fair_names(redis_stage) == set()
+
+
+def test_turns_are_those_of_the_reference(redis_stage: Stage) -> None:
+    """Q-FAIR-01: whatever is done in whatever order, in memory and on the server the same comes."""
+    chance = random.Random(seed := random.randrange(1 << 32))
+    with qcore.connect("memory://") as connection:
+        pair = Pair(redis_stage.line(), connection.queue("work"))
+        # From the first tenant on.
+        pair.enqueue([NewJob(b"", id="first", tenant="acme")])
+        for step in range(150):
+            pair.act(chance, f"job{step}")
+            assert pair.shown() == [], (seed, step)
+        while pair.take(3):
+            pair.settle(chance)
+    assert fair_names(redis_stage) == set()
+
+
+class Pair:
+    """The same done to two queues."""
+
+    def __init__(self, *lines: Line | qcore.Queue) -> None:
+        self.lines = lines
+        self.hands: list[tuple[Hand | qcore.Delivery, ...]] = []
+        self.ids: list[str] = []
+
+    def act(self, chance: random.Random, name: str) -> None:
+        """Do something."""
+        tenants = ["acme", "b", "c.d", "acme:x", None]
+        act = chance.choice(["enqueue"] * 4 + ["take"] * 3 + ["settle"] * 3 + ["cancel", "redrive"])
+        if act == "enqueue":
+            jobs = [
+                NewJob(
+                    b"",
+                    id=f"{name}-{number}",
+                    tenant=chance.choice(tenants),
+                    priority=chance.choice([0, 0, 0, 2]),
+                )
+                for number in range(chance.randint(1, 6))
+            ]
+            self.enqueue(jobs)
+        elif act == "take":
+            self.take(chance.randint(1, 5))
+        elif act == "settle":
+            self.settle(chance)
+        else:
+            job_id = chance.choice(self.ids)
+            one, other = (
+                line.cancel(job_id) if act == "cancel" else line.redrive([job_id])
+                for line in self.lines
+            )
+            assert one == other
+
+    def enqueue(self, jobs: list[NewJob]) -> None:
+        """Store jobs."""
+        self.ids += [str(job.id) for job in jobs]
+        for line in self.lines:
+            line.enqueue_many(jobs)
+
+    def take(self, limit: int) -> int:
+        """Take jobs; says how many."""
+        found = [line.reserve_many(limit, timeout=0, lease=3600) for line in self.lines]
+        one, other = ([hand.job.id for hand in hands] for hands in found)
+        assert one == other
+        self.hands += zip(*found, strict=True)
+        return len(one)
+
+    def settle(self, chance: random.Random) -> None:
+        """End what is in hand, each delivery in some way."""
+        ends: dict[str, Callable[[Hand | qcore.Delivery], object]] = {
+            "ack": lambda hand: hand.ack(),
+            "release": lambda hand: hand.release(),
+            "dead": lambda hand: hand.dead_letter("why"),
+        }
+        for hands in self.hands:
+            verb = chance.choice(["ack", *ends])
+            outcomes = list[object]()
+            for hand in hands:
+                try:
+                    outcomes.append(ends[verb](hand))
+                except LeaseLost:
+                    outcomes.append(LeaseLost)
+            assert outcomes[0] == outcomes[1]
+        self.hands.clear()
+
+    def shown(self) -> list[str]:
+        """In what the two differ."""
+        one, other = ([job.id for job in line.peek("ready", 1000)] for line in self.lines)
+        return [] if one == other else [f"{one} or {other}"]
 
 
 @pytest.mark.parametrize("level", [-4, 4])

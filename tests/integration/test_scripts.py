@@ -32,6 +32,14 @@ def test_the_benchmark_measures_every_case() -> None:
     assert len(lines) == 11
 
 
+def test_fairness_is_measured_with_and_without_a_backlog() -> None:
+    """Three lines for each adapter; where nobody takes turns the wait is that for the backlog."""
+    lines = run("bench/fairness.py", "--backlog", "300", "--seconds", "0.5").splitlines()
+
+    assert lines[0].split()[0] == "adapter"
+    assert [line.split()[0] for line in lines[1:]] == ["redis+list"] * 3 + ["redis+streams"] * 3
+
+
 def test_killed_consumers_lose_nothing(tmp_path: Path) -> None:
     """The example counts what was lost, and ends with an error if that is anything."""
     url = f"redis+streams+embedded://{tmp_path}/server"

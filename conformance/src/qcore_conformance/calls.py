@@ -114,6 +114,15 @@ def _enqueue_mixed(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
     return [job.created for job in queue.enqueue_many(jobs)]
 
 
+def _enqueue_in_turn(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
+    jobs = [
+        qcore.NewJob(b"0", tenant="acme"),
+        qcore.NewJob(b"1", tenant="acme", delay=_LONG),
+        b"2",
+    ]
+    return [job.created for job in queue.enqueue_many(jobs)]
+
+
 def _take(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
     found = queue.reserve_many(2, 0.0, _LONG)
     return [(delivery.job.body, delivery.number, delivery.attempt) for delivery in found]
@@ -208,6 +217,18 @@ _ENQUEUES = (
         {"ready": 2, "delayed": 1},
         ("delay", "priority", "idempotent_id"),
         _BATCH,
+    ),
+)
+
+_IN_TURN = (
+    Call(
+        "enqueue-in-turn",
+        _enqueue_in_turn,
+        [True] * 3,
+        {},
+        {"ready": 2, "delayed": 1},
+        ("fair", "delay"),
+        ("Q-FAIR-03",),
     ),
 )
 
@@ -323,5 +344,5 @@ _STEERING = (
     *map(_cancel_one, ("ready", "delayed", "held")),
 )
 
-CALLS: Sequence[Call] = (*_ENQUEUES, *_TAKES, *_SETTLES, *_CARE, *_STEERING)
+CALLS: Sequence[Call] = (*_ENQUEUES, *_IN_TURN, *_TAKES, *_SETTLES, *_CARE, *_STEERING)
 """Every call of a queue that reaches its broker."""

@@ -112,6 +112,11 @@ def _three(queue: qcore.Queue, _: float) -> None:
     fill(queue, {"ready": 3})
 
 
+def _three_in_turn(queue: qcore.Queue, _: float) -> None:
+    tenants = ["acme", "acme", "b"]
+    queue.enqueue_many([qcore.NewJob(b"%d" % at, tenant=one) for at, one in enumerate(tenants)])
+
+
 def _one(queue: qcore.Queue, _: float) -> None:
     fill(queue, {"ready": 1})
 
@@ -119,6 +124,14 @@ def _one(queue: qcore.Queue, _: float) -> None:
 _MORE = (
     Step(
         "take", _take, ({"ready": 3}, {"ready": 1, "held": 2}), ("lease",), ("Q-BATCH-03",), _three
+    ),
+    Step(
+        "take-in-turn",
+        _take,
+        ({"ready": 3}, {"ready": 1, "held": 2}),
+        ("lease", "fair"),
+        ("Q-FAIR-03",),
+        _three_in_turn,
     ),
     Step("extend", _extend, ({"held": 1}, {"held": 1}), ("extend",), (), _one, held=1),
     Step("wait", _wait, needs=("lease",), waits=1, fed=True),

@@ -46,19 +46,18 @@ local function pulled_from_any()
   return false
 end
 
--- After the last job of a flow is gone, its next one goes behind those that are left of it.
-local function go_back(level, flow)
-  local last = 0
-  scan(key.fair, flow .. '|*', function(_, score)
-    score = tonumber(score)
-    if math.floor(score / ROUNDS) == level then last = math.max(last, score) end
-  end)
-  local name = level .. '|' .. flow
-  if last > 0 then
-    redis.call('ZADD', key.rounds, last, name)
-  else
-    redis.call('ZREM', key.rounds, name)
-  end
+-- The score of the last job of a flow from a place on, counted from the last round; or nil.
+local function last_of(level, flow, place)
+  local begin = flow .. '|'
+  repeat
+    local page = redis.call('ZREVRANGE', key.fair, place, place + PAGE - 1, 'WITHSCORES')
+    for i = 1, #page, 2 do
+      if tonumber(page[i + 1]) < level * ROUNDS then return nil end
+      if string.sub(page[i], 1, #begin) == begin then return page[i + 1] end
+    end
+    place = place + PAGE
+  until #page == 0
+  return nil
 end
 
 -- Removes the job from what waits in rounds; says whether it was there.
@@ -69,8 +68,14 @@ local function left_its_round()
   if not member then return false end
   local score = redis.call('ZSCORE', key.fair, member)
   local level, flow = math.floor(score / ROUNDS), string.match(member, '^([^|]*)|')
+  local place, name = redis.call('ZREVRANK', key.fair, member), level .. '|' .. flow
   redis.call('ZREM', key.fair, member)
-  if redis.call('ZSCORE', key.rounds, level .. '|' .. flow) == score then go_back(level, flow) end
+  -- After its last job is gone, the next one of a flow goes behind those that are left of it.
+  if redis.call('ZSCORE', key.rounds, name) == score then
+    redis.call('ZREM', key.rounds, name)
+    local last = last_of(level, flow, place)
+    if last then redis.call('ZADD', key.rounds, last, name) end
+  end
   forget_rounds()
   return true
 end

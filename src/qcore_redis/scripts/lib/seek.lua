@@ -7,14 +7,14 @@ local function fresh(job, level)
   return job.ref .. '|' .. level .. '|0|1|0|0'
 end
 
--- The first member of a sorted set that matches a pattern and `is_it(member, score)`; or false.
+-- The first member of a sorted set that matches a pattern and `is_it(member)`; or false.
 local function scan(zset, pattern, is_it)
   local cursor = '0'
   repeat
     local reply = redis.call('ZSCAN', zset, cursor, 'MATCH', pattern, 'COUNT', PAGE)
     cursor = reply[1]
     for i = 1, #reply[2], 2 do
-      if is_it(reply[2][i], reply[2][i + 1]) then return reply[2][i] end
+      if is_it(reply[2][i]) then return reply[2][i] end
     end
   until cursor == '0'
   return false
