@@ -56,6 +56,7 @@ KNOWN: Mapping[str, str] = {
     "ttl": "a job that nobody takes within its time is dropped",
     "reschedule": "a delayed job can be made due at another time",
     "fair": "tenants take turns, so that nobody waits behind another's backlog",
+    "at_front": "a job can be enqueued before everything that waits on its level",
     "groups": "any number of named readers, each with progress and dead letters of its own",
     "history": "what was enqueued stays for a time, and can be read again by id and by time",
     "take_at_full_memory": "a full server still hands out and settles what it stores",
@@ -77,6 +78,7 @@ _NOT_IN_A_LOG: Mapping[str, str] = {
     "ttl": "an entry of a log stays until retention",
     "reschedule": "an entry of a log is there from the moment at which it is enqueued",
     "fair": "entries of a log keep the order in which they were enqueued",
+    "at_front": "entries of a log keep the order in which they were enqueued",
 }
 
 

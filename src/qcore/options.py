@@ -25,6 +25,7 @@ __all__ = [
     "body_size",
     "codec_name",
     "count",
+    "front_flag",
     "headers_of",
     "job_id",
     "lease_seconds",
@@ -62,6 +63,8 @@ class NewJob:
         priority: -4 … 4, larger is more urgent.
         ttl: Seconds after it is due in which it must be taken, else it is dropped.
         tenant: On whose behalf; tenants take turns.
+        front: Whether it goes before everything that waits on its level; with neither a delay nor
+            a tenant. Of several that are enqueued together the first one is next.
     """
 
     body: object = attrs.field(kw_only=False)
@@ -73,6 +76,7 @@ class NewJob:
     priority: int = 0
     ttl: float | None = None
     tenant: str | None = None
+    front: bool = False
 
 
 def seconds(name: str, value: object, *, most: float | None = None) -> float:
@@ -106,6 +110,22 @@ def ttl_seconds(value: object, limits: Limits) -> float:
     if number == 0:
         raise InvalidInput("ttl must be more than 0 seconds: nobody can take a job in no time")
     return number
+
+
+def front_flag(new: NewJob) -> bool:
+    """Whether a job goes before everything that waits.
+
+    Raises:
+        InvalidInput: If it is no bool, or the job cannot be next: it is due later, or its tenant
+            waits for a turn.
+    """
+    if not isinstance(new.front, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"front must be True or False, not {_shown(new.front)}")
+    if new.front and (new.delay or new.at is not None):
+        raise InvalidInput("a job cannot be next and due later: give front, or a delay or at")
+    if new.front and new.tenant is not None:
+        raise InvalidInput("tenants take turns, which nobody passes: give front or a tenant")
+    return new.front
 
 
 def timeout_seconds(value: object) -> float | None:

@@ -308,7 +308,7 @@ def _level(priority: int) -> int:
 
 def _options(job: Enqueue) -> str:
     """What not every job has, as ``;name=value`` each."""
-    said = {"ttl": job.ttl_ms, "tenant": job.tenant}
+    said = {"ttl": job.ttl_ms, "tenant": job.tenant, "front": 1 if job.front else None}
     return "".join(f";{name}={value}" for name, value in said.items() if value is not None)
 
 

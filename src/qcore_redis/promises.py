@@ -22,6 +22,7 @@ _LEASED = (
     *("fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive", "attempts"),
     *("delay", "priority", "idempotent_id", "dedup", "replay", "stats", "peek", "purge"),
     *("take_at_full_memory", "pause", "cancel", "ttl", "reschedule", "fair"),
+    "at_front",
 )
 """What only a queue that stores can offer."""
 
@@ -46,7 +47,7 @@ STREAMS = Capabilities(
     adapter="redis+streams",
     claims={**_STORED, "reentry": Claim("before_new")},
     refusals={**_NO_LISTENERS, **NO_LOG},
-)
+).lowered("at_front", value=False, why="a stream takes what is new at its end alone")
 
 _NOTHING_KEPT = "Pub/Sub hands a job to whoever listens and keeps nothing"
 

@@ -110,6 +110,7 @@ class Line(Protocol):
         priority: int = 0,
         ttl: float | None = None,
         tenant: str | None = None,
+        front: bool = False,
     ) -> qcore.JobId:
         """Enqueue."""
         ...

@@ -131,6 +131,10 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.enqueue(b"refused", tenant="acme"),
         lambda scene: scene.put(tenant="acme"),
     ),
+    "at_front": (
+        lambda scene: scene.queue.enqueue(b"refused", front=True),
+        lambda scene: scene.put(front=True),
+    ),
     "groups": (
         lambda scene: scene.queue.subscribe("all"),
         lambda scene: scene.queue.subscribe("new"),

@@ -76,6 +76,8 @@ class Enqueue:
         ttl_ms: Milliseconds after it is due in which it must be taken for the first time, else it
             is dropped; ``None`` for no end.
         tenant: Whose turn it waits for; ``None`` for that of all jobs without one.
+        front: Whether it goes before everything that waits on its level; with neither a delay nor
+            a tenant. Of several that are stored together the first one is next.
     """
 
     id: str
@@ -87,6 +89,7 @@ class Enqueue:
     dedup: str | None = None
     ttl_ms: int | None = None
     tenant: str | None = None
+    front: bool = False
 
 
 @attrs.frozen

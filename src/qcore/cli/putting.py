@@ -112,6 +112,7 @@ def _tell(shell: Shell, queue: str, ids: Iterable[JobId]) -> None:
     "--ttl", type=seconds_of, metavar="TIME", help="Dropped if not taken within this time."
 )
 @click.option("--tenant", metavar="NAME", help="On whose behalf; tenants take turns.")
+@click.option("--front", is_flag=True, help="Before everything that waits on its level.")
 @click.option("--codec", default="bytes", show_default=True, help="bytes, json or msgpack.")
 @with_url
 @verb
@@ -132,6 +133,8 @@ def put(
     """
     if lines and options["id"]:
         raise click.UsageError("--id names one job, and --lines makes many")
+    if lines and options["front"]:
+        raise click.UsageError("--front makes one job the next, and --lines makes many")
     with shell.connection(url) as connection:
         queue = connection.queue(name, codec=codec)
         bodies = _bodies(body, lines=lines)

@@ -14,6 +14,7 @@ from qcore.job import Job, JobId
 from qcore.options import (
     NewJob,
     body_size,
+    front_flag,
     headers_of,
     job_id,
     moment,
@@ -76,7 +77,8 @@ class Drafter:
         _need(capabilities, ttl=ttl is not None)
         _need(capabilities, idempotent_id=given is not None, dedup=dedup is not None)
         tenant = None if new.tenant is None else job_id("tenant", new.tenant, limits.name)
-        _need(capabilities, fair=tenant is not None)
+        front = front_flag(new)
+        _need(capabilities, fair=tenant is not None, at_front=front)
         now = self.now()
         if due is not None:
             seconds("at", max(0.0, due - now), most=limits.delay)
@@ -99,6 +101,7 @@ class Drafter:
             dedup=dedup,
             ttl_ms=None if ttl is None else max(1, round(ttl * 1000)),
             tenant=tenant,
+            front=front,
         )
 
 

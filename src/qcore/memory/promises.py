@@ -40,6 +40,7 @@ PROMISES = Capabilities(
                 "ttl",
                 "reschedule",
                 "fair",
+                "at_front",
                 "thread_safe",
             ]
         },

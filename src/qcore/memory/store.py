@@ -106,7 +106,11 @@ class MemoryQueue:
     def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
         """Store the jobs that are not known yet."""
         self._forget_keys(now)
-        return [self._store(job, now) for job in jobs]
+        fronts: list[Entry] = []
+        stored = [self._store(job, now, fronts) for job in jobs]
+        for entry in reversed(fronts):
+            self._ready[entry.priority].appendleft(entry)
+        return stored
 
     def _forget_keys(self, now: float) -> None:
         # Keys are known for one window, so the oldest come first.
@@ -116,7 +120,7 @@ class MemoryQueue:
                 break
             del self._known[oldest]
 
-    def _store(self, job: Enqueue, now: float) -> Enqueued:
+    def _store(self, job: Enqueue, now: float, fronts: list[Entry]) -> Enqueued:
         keys = [f"id {job.id}"] if job.unique else []
         keys += [f"dedup {job.dedup}"] if job.dedup is not None else []
         for key in keys:
@@ -133,6 +137,8 @@ class MemoryQueue:
         if due > now:
             entry.state = State.DELAYED
             self._delay(entry, due)
+        elif job.front:
+            fronts.append(entry)
         else:
             self._append(entry)
         return Enqueued(job.id)

@@ -85,6 +85,7 @@ class Queue(Reading):
         priority: int = 0,
         ttl: float | None = None,
         tenant: str | None = None,
+        front: bool = False,
     ) -> JobId:
         """Store one job.
 
@@ -99,6 +100,8 @@ class Queue(Reading):
             priority: -4 … 4, larger is more urgent.
             ttl: Seconds after it is due in which it must be taken, else it is dropped.
             tenant: On whose behalf; tenants take turns.
+            front: Whether it goes before everything that waits on its level; with neither a delay
+                nor a tenant.
 
         Returns:
             The id that stands; its ``created`` says whether the job is new.
@@ -119,6 +122,7 @@ class Queue(Reading):
             priority=priority,
             ttl=ttl,
             tenant=tenant,
+            front=front,
         )
         return self.enqueue_many([job])[0]
 

@@ -6,7 +6,8 @@
 --       (at is unix milliseconds or ''; options begin with which keys are its own, in order: '', i,
 --       d, id; behind that stand `;name=value` for each of what not every job has:
 --       ttl    milliseconds in which it must be taken once it is due
---       tenant whose turn it waits for)
+--       tenant whose turn it waits for
+--       front  that it goes before everything on its level)
 -- Returns {flags, id, ...}: a flag for each job, 1 created and 0 known; the ids of the known ones.
 --- include: common
 --- include: replay
@@ -21,7 +22,7 @@ local flags, known, created = {}, {}, 0
 local news = {}
 local urgent_first, woken = false, false
 local timed = {}
-local fairly = {}
+local fairly, fronts = {}, {}
 
 -- Asked in place of the probe of its type, so that it costs nothing.
 PROBES.meta = nil
@@ -90,6 +91,10 @@ for at = FIXED + 1, #ARGV, FIELDS do
       redis.call('ZADD', key.delayed, due, element)
       -- Sleepers know the first due time only; an earlier one must wake them.
       if redis.call('ZRANK', key.delayed, element) == 0 then urgent_first = true end
+    elseif option(options, 'front') then
+      store.save_delayed(job, ARGV[at + 5])
+      fronts[#fronts + 1] = job
+      woken = woken or store.must_ring(level)
     elseif fair then
       store.save_delayed(job, ARGV[at + 5])
       fairly[#fairly + 1] = job
@@ -111,6 +116,7 @@ if fair and created > 0 then
   redis.call('HSET', key.meta, 'fair', '1')
   enter(fairly, NEW)
 end
+for i = #fronts, 1, -1 do store.requeue(fronts[i]) end
 if urgent_first or woken or #fairly > 0 then store.ring() end
 count('enqueued', created)
 keep_answer(number, table.concat(reply(), ' '), ttl)

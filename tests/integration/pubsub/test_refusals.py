@@ -22,6 +22,7 @@ ENQUEUES: Mapping[str, tuple[str, dict[str, object]]] = {
     "dedup": ("dedup", {"dedup": "mine"}),
     "ttl": ("ttl", {"ttl": 1.0}),
     "tenant": ("fair", {"tenant": "acme"}),
+    "front": ("at_front", {"front": True}),
 }
 
 LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {

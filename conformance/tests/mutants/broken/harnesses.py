@@ -69,7 +69,12 @@ class SignsIn(BrokenMemory):
 class Unordered(BrokenMemory):
     """One that keeps no order, and says so."""
 
-    differs: Mapping[str, str] = {"order": 'order = "none"', "reentry": "", "priority": ""}
+    differs: Mapping[str, str] = {
+        "order": 'order = "none"',
+        "reentry": "",
+        "priority": "",
+        "at_front": "",
+    }
 
 
 class _BrokenRedis(ServedRedis):

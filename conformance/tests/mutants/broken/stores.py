@@ -34,6 +34,7 @@ __all__ = [
     "extend_steals_back",
     "fair_in_name",
     "forgets_attempts",
+    "front_reversed",
     "loses_on_release",
     "peek_takes",
     "purge_removes_held",
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 _MANY = 20
-_ORDERED = frozenset({"reentry", "priority"})
+_ORDERED = frozenset({"reentry", "priority", "at_front"})
 """What presumes that jobs have an order."""
 
 
@@ -251,6 +252,13 @@ class _RoundStandsStill(MemoryQueue):
         self._fair = {level: _Standstill() for level in PRIORITIES}
 
 
+class _FrontReversed(MemoryQueue):
+    """Puts one job after the other in front, so that the last of a call is next."""
+
+    def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
+        return [one for job in jobs for one in super(_FrontReversed, self).enqueue([job], now)]
+
+
 class _HeldCountsAsReady(MemoryQueue):
     """Counts what is stored, wherever it is."""
 
@@ -264,6 +272,7 @@ claims_fifo = _broken("claims-fifo", _SwapsNeighbours)
 extend_steals_back = _broken("extend-steals-back", _ExtendStealsBack)
 fair_in_name = _broken("fair-in-name", _FairInName)
 forgets_attempts = _broken("forgets-attempts", _ForgetsAttempts)
+front_reversed = _broken("front-reversed", _FrontReversed)
 loses_on_release = _broken("loses-on-release", _LosesOnRelease)
 peek_takes = _broken("peek-takes", _PeekTakes)
 purge_removes_held = _broken("purge-removes-held", _PurgeRemovesHeld)

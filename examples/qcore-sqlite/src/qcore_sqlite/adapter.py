@@ -68,6 +68,7 @@ _PROMISES = Capabilities(
         "ttl": "this adapter keeps a job until somebody takes or purges it",
         "reschedule": "this adapter has no way to a single job",
         "fair": "this adapter hands jobs out in the order in which they were enqueued",
+        "at_front": "this adapter hands jobs out in the order in which they were enqueued",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

@@ -56,6 +56,12 @@ def test_options_are_carried_over() -> None:
     )
 
 
+def test_a_job_that_goes_to_the_front_says_so() -> None:
+    """And a delay of nothing does not keep it from being next."""
+    plain, first = drafter().draft([b"a", NewJob(b"b", front=True, delay=0.0)], ALL)
+    assert (plain.front, first.front) == (False, True)
+
+
 def test_a_moment_is_given_to_the_broker_as_it_is() -> None:
     """Whose clock judges it, also when it is past."""
     when = datetime.fromtimestamp(NOW + 60, tz=UTC)
@@ -81,6 +87,10 @@ WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"dedup": "ü"}, InvalidInput),
     ({"tenant": "a|b"}, InvalidInput),
     ({"tenant": "x" * 9}, LimitExceeded),
+    ({"front": 1}, InvalidInput),
+    ({"front": True, "delay": 1.0}, InvalidInput),
+    ({"front": True, "at": NOW}, InvalidInput),
+    ({"front": True, "tenant": "acme"}, InvalidInput),
     ({"headers": {"a": 1}}, InvalidInput),
     ({"headers": None}, InvalidInput),
 ]
@@ -105,6 +115,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], error: type[Exceptio
         ({"priority": 1}, "priority"),
         ({"id": "mine"}, "idempotent_id"),
         ({"dedup": "key"}, "dedup"),
+        ({"front": True}, "at_front"),
     ],
 )
 def test_options_that_the_adapter_does_not_offer_are_refused(
