@@ -28,6 +28,7 @@ __all__ = ["QUEUE", "Orders", "consume", "facts_of", "produce", "reserve", "sha_
 QUEUE = "q"
 _LONG_JOBS = 0.002
 _NAMED = 0.2
+_TENANTS = ("acme", "b", "c")
 _REACHED_WITHIN = 30.0
 _SETTLES = (
     (0.05, qcore.Verb.RELEASE, "release"),
@@ -49,7 +50,8 @@ class Orders:
         rate: Jobs that a producer enqueues in a second, at most.
         backlog: Ready jobs at which producers wait, so that what comes back is seen soon.
         verbs: What the adapter can do with a delivery, besides ack.
-        options: What the adapter can do with a job: ``delay``, ``priority``, ``idempotent_id``.
+        options: What the adapter can do with a job: ``delay``, ``priority``, ``idempotent_id``,
+            ``fair``.
     """
 
     name: str
@@ -183,7 +185,10 @@ def _draft(me: _Member, count: int) -> tuple[qcore.NewJob, Details]:
     delay = chance.choice((0.0,) * 9 + (0.2,)) if "delay" in options else 0.0
     priority = chance.choice((0,) * 8 + (4, -4)) if "priority" in options else 0
     named = "idempotent_id" in options and chance.random() < _NAMED
-    job = qcore.NewJob(body, id=name if named else None, delay=delay, priority=priority)
+    tenant = chance.choice((None, *_TENANTS)) if "fair" in options else None
+    job = qcore.NewJob(
+        body, id=name if named else None, delay=delay, priority=priority, tenant=tenant
+    )
     return job, Details(queue=QUEUE, job=name, sha=sha_of(body), delay=delay, priority=priority)
 
 
