@@ -39,7 +39,7 @@ from qcore.errors import (
     UnsupportedCapability,
 )
 from qcore.job import Job, JobId, Receipt
-from qcore.options import NewJob
+from qcore.options import Gate, NewJob
 from qcore.policy import RetryPolicy
 from qcore.queue import Consumer, Delivery, Queue
 from qcore.states import State
@@ -59,6 +59,7 @@ __all__ = [
     "Consumer",
     "Corrupt",
     "Delivery",
+    "Gate",
     "HistoryGone",
     "Indeterminate",
     "InspectedJob",

@@ -57,6 +57,8 @@ KNOWN: Mapping[str, str] = {
     "reschedule": "a delayed job can be made due at another time",
     "fair": "tenants take turns, so that nobody waits behind another's backlog",
     "at_front": "a job can be enqueued before everything that waits on its level",
+    "concurrency": "at most so many jobs of a key are in hand at one time, over all consumers",
+    "rate": "at most so many jobs of a key are taken in one window of time",
     "groups": "any number of named readers, each with progress and dead letters of its own",
     "history": "what was enqueued stays for a time, and can be read again by id and by time",
     "take_at_full_memory": "a full server still hands out and settles what it stores",
@@ -79,6 +81,8 @@ _NOT_IN_A_LOG: Mapping[str, str] = {
     "reschedule": "an entry of a log is there from the moment at which it is enqueued",
     "fair": "entries of a log keep the order in which they were enqueued",
     "at_front": "entries of a log keep the order in which they were enqueued",
+    "concurrency": "every group takes each entry of a log in its order",
+    "rate": "every group takes each entry of a log in its order",
 }
 
 

@@ -21,6 +21,7 @@ from qcore.errors import InvalidInput, LimitExceeded
 __all__ = [
     "NOTE_LIMIT",
     "PRIORITIES",
+    "Gate",
     "NewJob",
     "body_size",
     "codec_name",
@@ -49,6 +50,26 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _JOB_ID = re.compile(r"[A-Za-z0-9._:-]+")
 
 
+@attrs.frozen
+class Gate:
+    """Limits that jobs of one key share: how many are in hand, and how many are taken in a time.
+
+    They come with each job, and those of the job that is about to be taken count.
+
+    Attributes:
+        key: What is limited: a customer, a host, an account.
+        concurrency: So many of them are held at one time at most, over all consumers.
+        rate: So many of them are taken in one window at most.
+        window: Seconds of a window; goes with a rate. Windows begin at multiples of it since the
+            Unix epoch, on the broker's clock.
+    """
+
+    key: str
+    concurrency: int | None = attrs.field(default=None, kw_only=True)
+    rate: int | None = attrs.field(default=None, kw_only=True)
+    window: float | None = attrs.field(default=None, kw_only=True)
+
+
 @attrs.frozen(kw_only=True)
 class NewJob:
     """A job to be enqueued, with the options of its own.
@@ -65,6 +86,7 @@ class NewJob:
         tenant: On whose behalf; tenants take turns.
         front: Whether it goes before everything that waits on its level; with neither a delay nor
             a tenant. Of several that are enqueued together the first one is next.
+        gate: How many of its kind may be in hand, or taken in a time.
     """
 
     body: object = attrs.field(kw_only=False)
@@ -77,6 +99,7 @@ class NewJob:
     ttl: float | None = None
     tenant: str | None = None
     front: bool = False
+    gate: Gate | None = None
 
 
 def seconds(name: str, value: object, *, most: float | None = None) -> float:

@@ -6,7 +6,7 @@ cluster and one script can change them together.
 =================================  ======  =====================================================
 key                                type    holds
 =================================  ======  =====================================================
-``qc:{n/q}:D:meta``                hash    counters: enqueued, acked, dropped; paused, timed, fair
+``qc:{n/q}:D:meta``                hash    counters; paused, timed, fair, gated; gate_front, _back
 ``qc:{n/q}:D:leased``              zset    token of a delivery -> end of its lease
 ``qc:{n/q}:D:started``             set     tokens of deliveries taken ahead and then started
 ``qc:{n/q}:D:delayed``             zset    element -> when it is due
@@ -17,6 +17,11 @@ key                                type    holds
 ``qc:{n/q}:D:expires``             zset    ref of a job that has a ttl -> until when it may be taken
 ``qc:{n/q}:D:fair``                zset    flow|element of what waits for its turn -> its round
 ``qc:{n/q}:D:rounds``              zset    level|flow -> its last round; level -> the round now
+``qc:{n/q}:D:slots``               zset    key|token of a job in hand that takes up a slot
+``qc:{n/q}:D:parked``              zset    key|level|place|element of what waits at its gate
+``qc:{n/q}:D:open``                zset    key of a gate to try -> level of who waits there first
+``qc:{n/q}:D:windows``             zset    key of a gate -> when its window ends
+``qc:{n/q}:D:rates``               hash    key of a gate -> how many were taken in that window
 ``qc:{n/q}:D:gate``                list    a blank for a while after a pause: wakes who waited
 ``qc:{n/q}:D:flush:OWNER:LANE``    string  number and answer of the last flush; expires
 ``qc:{n/q}:D:id:ID``               string  the id that a caller gave; expires after the window
@@ -25,15 +30,16 @@ key                                type    holds
 ``qc:{n/q}:list:waiters``          zset    owner -> until when it counts as alive
 ``qc:{n/q}:list:lapsed``           hash    owner that stopped being alive -> since when
 ``qc:{n/q}:list:claim:OWNER``      list    what BLMOVE gave a waiting connection, until its take
-``qc:{n/q}:stream:new:P``          stream  new jobs of priority P: fields ``id`` and ``job``
+``qc:{n/q}:stream:new:P``          stream  new jobs of priority P: fields ``id``, ``job``, ``gate``
 ``qc:{n/q}:stream:again:P``        list    elements that came back: released, recovered, due
 ``qc:{n/q}:stream:bell``           zset    at most ``0``: somebody should look
 =================================  ======  =====================================================
 
 ``D`` is the design, ``list`` or ``stream``: queues of the two adapters never meet.
 Times are unix milliseconds of the server. An element is ``ref|level|number|attempt|crashes|lost``
-with ``~tenant`` behind it if the job has one, and a token an element with ``|mark|owner`` (see
-``scripts/lib/common.lua``). A flow is a tenant, with ``+`` for what became due; a round is counted
+with ``^gate`` and ``~tenant`` behind it if the job has them, and a token an element with
+``|mark|owner`` (see ``scripts/lib/common.lua``). What gates are is told in
+``scripts/lib/gates.lua``. A flow is a tenant, with ``+`` for what became due; a round is counted
 within a level (see ``scripts/lib/fair.lua``). What remains of an
 empty queue: ``meta``; of lists perhaps a blank, of streams the empty streams and perhaps ``bell``.
 

@@ -7,6 +7,7 @@ adapters is which store their scripts are assembled with, and how they wait.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from qcore.backend import (
     Enqueue,
     Enqueued,
     Flush,
+    GateLimits,
     PeekedJob,
     QueueStats,
     Settle,
@@ -308,8 +310,14 @@ def _level(priority: int) -> int:
 
 def _options(job: Enqueue) -> str:
     """What not every job has, as ``;name=value`` each."""
-    said = {"ttl": job.ttl_ms, "tenant": job.tenant, "front": 1 if job.front else None}
+    gate = None if job.gate is None else _gate(job.gate)
+    front = 1 if job.front else None
+    said = {"ttl": job.ttl_ms, "tenant": job.tenant, "front": front, "gate": gate}
     return "".join(f";{name}={value}" for name, value in said.items() if value is not None)
+
+
+def _gate(gate: GateLimits) -> str:
+    return f"{gate.key},{gate.concurrency or 0},{gate.rate or 0},{gate.window_ms}"
 
 
 def _taken(reply: Any) -> Taken:
@@ -330,7 +338,7 @@ def _taken_job(token: str, job_id: str, envelope: bytes) -> TakenJob:
         number=int(number),
         attempt=int(attempt),
         crashes=int(crashes),
-        alone=lost.partition("~")[0] != "0",
+        alone=re.split("[~^]", lost, maxsplit=1)[0] != "0",
     )
 
 

@@ -111,6 +111,7 @@ class Line(Protocol):
         ttl: float | None = None,
         tenant: str | None = None,
         front: bool = False,
+        gate: qcore.Gate | None = None,
     ) -> qcore.JobId:
         """Enqueue."""
         ...

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from qcore import Corrupt, LeaseLost, NewJob
+from qcore import Corrupt, Gate, LeaseLost, NewJob
 from tests.integration.actors import Hand, Line
 from tests.integration.stage import Stage, held, texts
 
 COMMON = ["meta", "leased", "started", "delayed", "jobs", "dead", "graves", "notes"]
 OF_TENANTS = ["fair", "rounds"]
+OF_GATES = ["slots", "parked", "open", "windows", "rates"]
 FURTHER = ["flush", "id:x", "dedup:y"]
 OF_LIST = ["ready:0", "ready:-4", "ready:4", "waiters", "lapsed", "claim"]
 OF_STREAM = ["new:0", "new:-4", "again:0", "again:4", "bell"]
@@ -20,7 +21,7 @@ OF_STREAM = ["new:0", "new:-4", "again:0", "again:4", "bell"]
 
 def key_names(stage: Stage) -> list[str]:
     """Every kind of key of the design."""
-    return [*COMMON, *OF_TENANTS, *FURTHER, *(OF_LIST if stage.is_list else OF_STREAM)]
+    return [*COMMON, *OF_TENANTS, *OF_GATES, *FURTHER, *(OF_LIST if stage.is_list else OF_STREAM)]
 
 
 def damage(stage: Stage, name: str, queue: str) -> Callable[[], None]:
@@ -73,6 +74,17 @@ def fill_fairly(line: Line) -> Counter[bytes]:
     return Counter([*bodies, b"in turn later"])
 
 
+GATE = Gate("acme", concurrency=2, rate=1000, window=1000.0)
+
+
+def fill_behind_a_gate(line: Line) -> Counter[bytes]:
+    """Let jobs be held, and wait, that share a gate; returns them."""
+    bodies = [b"limited %d" % number for number in range(6)]
+    line.enqueue_many([NewJob(body, gate=GATE) for body in bodies])
+    assert len(line.reserve_many(6, timeout=0)) == 2
+    return Counter(bodies)
+
+
 FILLED = Counter(
     b"held 0/held 1/held 2/held 3/held 4/held 5/dead/retried/released/normal/low/later".split(b"/")
 )
@@ -118,6 +130,7 @@ class Work:
         self.enqueue(b"new named", id="x")
         self.enqueue(b"new unique", dedup="y")
         self.enqueue(b"new in turn", tenant="t1")
+        self.enqueue(b"new limited", gate=GATE)
         acked, released, retried, dead, extended, _ = self._hands
         self.ack(acked)
         self.attempt(released.release)
@@ -160,6 +173,8 @@ def test_a_key_of_another_kind_is_told_and_loses_nothing(
             if name in OF_TENANTS:
                 work.expected += fill_fairly(line)
                 held(line.reserve(timeout=0))
+            elif name in OF_GATES:
+                work.expected += fill_behind_a_gate(line)
             else:
                 assert line.reserve(timeout=0) is None
             for hand in line.peek("held"):

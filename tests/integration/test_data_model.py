@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import qcore_redis.keys
-from qcore import NewJob
+from qcore import Gate, NewJob
 from qcore.backend import Settle, TakeRequest, Verb
+from tests.integration.actors import Line
 from tests.integration.stage import EDGES, Stage, as_bytes, held, places, texts
 
 ROW = re.compile(r"^``qc:\{n/q\}:(\S+)``\s+(\w+)\s", re.MULTILINE)
@@ -35,6 +36,7 @@ def pattern(name: str) -> re.Pattern[str]:
 def touch_everything(stage: Stage) -> None:
     """Leave every kind of key behind, those that come and go included."""
     line = stage.line()
+    wait_at_gates(line)
     line.enqueue_many([NewJob(b"%d" % level, priority=level) for level in range(-4, 5)])
     line.enqueue(b"named", id="order:1", dedup="dedup.1")
     line.enqueue(b"later", delay=1000)
@@ -51,6 +53,15 @@ def touch_everything(stage: Stage) -> None:
     line.enqueue(b"of a tenant", priority=-4, tenant="acme")
     if stage.is_list:
         wait_as_a_dead_connection(stage)
+
+
+def wait_at_gates(line: Line) -> None:
+    """Leave a gate that is full, and one that is open."""
+    full, free = Gate("acme", concurrency=1, rate=1, window=1000.0), Gate("b", concurrency=1)
+    line.enqueue_many([NewJob(b"", gate=full)] * 2)
+    line.enqueue_many([NewJob(b"", gate=free, priority=-4)] * 2)
+    _, last = line.reserve_many(4, timeout=0)
+    last.ack()
 
 
 def wait_as_a_dead_connection(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from qcore import NewJob, Unavailable
+from qcore import Gate, NewJob, Unavailable
 from tests.integration.stage import SLACK, Stage, held
 
 
@@ -35,6 +35,7 @@ def test_an_enqueue_is_refused_and_stores_nothing(own_stage: Stage) -> None:
         [NewJob(b"named", id="x")],
         [NewJob(b"unique", dedup="y")],
         [NewJob(b"in turn", tenant="acme")],
+        [NewJob(b"limited", gate=Gate("acme", concurrency=1))],
         [NewJob(b"known", id="before"), NewJob(b"new")],
         [NewJob(b"%d" % number) for number in range(100)],
     ]

@@ -43,6 +43,8 @@ Form = Callable[[Scene], object]
 
 _ENDLESS = qcore.RetryPolicy(max_attempts=None)
 _FOREVER = 4_000_000_000.0
+_FULL = qcore.Gate("acme", concurrency=2)
+_OFTEN = qcore.Gate("acme", rate=2, window=60.0)
 
 FORMS: Mapping[str, Sequence[Form]] = {
     "delivery": (),
@@ -134,6 +136,14 @@ FORMS: Mapping[str, Sequence[Form]] = {
     "at_front": (
         lambda scene: scene.queue.enqueue(b"refused", front=True),
         lambda scene: scene.put(front=True),
+    ),
+    "concurrency": (
+        lambda scene: scene.queue.enqueue(b"refused", gate=_FULL),
+        lambda scene: scene.put(gate=_FULL),
+    ),
+    "rate": (
+        lambda scene: scene.queue.enqueue(b"refused", gate=_OFTEN),
+        lambda scene: scene.put(gate=_OFTEN),
     ),
     "groups": (
         lambda scene: scene.queue.subscribe("all"),

@@ -14,6 +14,7 @@ __all__ = [
     "Enqueued",
     "Fault",
     "Flush",
+    "GateLimits",
     "LoggedJob",
     "PeekedJob",
     "QueueStats",
@@ -62,6 +63,23 @@ class Flush:
 
 
 @attrs.frozen
+class GateLimits:
+    """What a job has to pass when it is taken.
+
+    Attributes:
+        key: Whose limits these are: jobs of one key are counted together.
+        concurrency: How many jobs that say so may be held at one time; ``None`` for any number.
+        rate: How many jobs that say so may be taken in one window; ``None`` for any number.
+        window_ms: The length of a window. Windows begin at multiples of it on the broker's clock.
+    """
+
+    key: str
+    concurrency: int | None = None
+    rate: int | None = None
+    window_ms: int = 0
+
+
+@attrs.frozen
 class Enqueue:
     """One job to store.
 
@@ -78,6 +96,7 @@ class Enqueue:
         tenant: Whose turn it waits for; ``None`` for that of all jobs without one.
         front: Whether it goes before everything that waits on its level; with neither a delay nor
             a tenant. Of several that are stored together the first one is next.
+        gate: What it has to pass when it is taken; ``None`` for nothing.
     """
 
     id: str
@@ -90,6 +109,7 @@ class Enqueue:
     ttl_ms: int | None = None
     tenant: str | None = None
     front: bool = False
+    gate: GateLimits | None = None
 
 
 @attrs.frozen

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from qcore.backend import Enqueue, Enqueued
+from qcore.backend import Enqueue, Enqueued, GateLimits
 from qcore.capabilities import Capabilities, Limits
 from qcore.codec import encode_body, encode_envelope
 from qcore.errors import InvalidInput, LimitExceeded
 from qcore.job import Job, JobId
 from qcore.options import (
+    Gate,
     NewJob,
     body_size,
+    count,
     front_flag,
     headers_of,
     job_id,
@@ -23,7 +25,11 @@ from qcore.options import (
     ttl_seconds,
 )
 
-__all__ = ["Drafter", "checked_due", "job_ids"]
+__all__ = ["Drafter", "checked_due", "gate_limits", "job_ids"]
+
+_GATE_LIMIT = 1_000_000
+"""The largest concurrency and the largest rate."""
+_SHORTEST_WINDOW = 0.01
 
 
 @attrs.frozen
@@ -79,6 +85,9 @@ class Drafter:
         tenant = None if new.tenant is None else job_id("tenant", new.tenant, limits.name)
         front = front_flag(new)
         _need(capabilities, fair=tenant is not None, at_front=front)
+        gate = None if new.gate is None else gate_limits(new.gate, limits)
+        _need(capabilities, concurrency=gate is not None and gate.concurrency is not None)
+        _need(capabilities, rate=gate is not None and gate.rate is not None)
         now = self.now()
         if due is not None:
             seconds("at", max(0.0, due - now), most=limits.delay)
@@ -102,6 +111,7 @@ class Drafter:
             ttl_ms=None if ttl is None else max(1, round(ttl * 1000)),
             tenant=tenant,
             front=front,
+            gate=gate,
         )
 
 
@@ -119,6 +129,36 @@ def checked_due(delay: object, at: object, limits: Limits, now: float) -> tuple[
     due = moment(at)
     seconds("at", max(0.0, due - now), most=limits.delay)
     return 0, round(due * 1000)
+
+
+def gate_limits(gate: object, limits: Limits) -> GateLimits:
+    """The limits of a gate, as they cross the seam.
+
+    Raises:
+        InvalidInput: If it is no gate, limits nothing, or has a rate or a window alone.
+        LimitExceeded: If a number is too large.
+    """
+    if not isinstance(gate, Gate):
+        raise InvalidInput(f"gate must be a qcore.Gate, not {type(gate).__name__}")
+    key = job_id("gate key", gate.key, limits.name)
+    if gate.concurrency is None and gate.rate is None:
+        raise InvalidInput("a gate must limit something: give it a concurrency, a rate or both")
+    if (gate.rate is None) != (gate.window is None):
+        raise InvalidInput("a rate is so many in a window: give a gate both or none of them")
+    concurrency = gate.concurrency
+    if concurrency is not None:
+        concurrency = count("concurrency", concurrency, _GATE_LIMIT)
+    rate = None if gate.rate is None else count("rate", gate.rate, _GATE_LIMIT)
+    return GateLimits(key, concurrency, rate, _window_ms(gate.window, limits))
+
+
+def _window_ms(window: object, limits: Limits) -> int:
+    if window is None:
+        return 0
+    number = seconds("window", window, most=limits.delay)
+    if number < _SHORTEST_WINDOW:
+        raise InvalidInput(f"window must be {_SHORTEST_WINDOW} seconds or more, not {number:g}")
+    return round(number * 1000)
 
 
 def _need(capabilities: Capabilities, **asked: bool) -> None:

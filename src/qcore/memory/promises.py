@@ -41,6 +41,8 @@ PROMISES = Capabilities(
                 "reschedule",
                 "fair",
                 "at_front",
+                "concurrency",
+                "rate",
                 "thread_safe",
             ]
         },

@@ -22,39 +22,17 @@ from qcore.backend import (
     TakeRequest,
     Verb,
 )
+from qcore.memory.entry import Entry
+from qcore.memory.gates import Gates
 from qcore.memory.rounds import Rounds
 from qcore.options import PRIORITIES
-from qcore.states import INSPECTABLE, Event, State, step
+from qcore.states import INSPECTABLE, Event, State
 
 __all__ = ["Entry", "MemoryQueue"]
 
 T = TypeVar("T")
 
 _URGENT_FIRST = tuple(reversed(PRIORITIES))
-
-
-@attrs.define(eq=False)
-class Entry:
-    """A stored job with its mutable state."""
-
-    id: str
-    envelope: bytes
-    priority: int
-    state: State = State.READY
-    number: int = 0
-    attempt: int = 1
-    crashes: int = 0
-    lost: int = 0
-    until: float = 0.0
-    token: str = ""
-    started: bool = False
-    note: str = ""
-    expires: float = math.inf
-    tenant: str = ""
-
-    def move(self, event: Event) -> None:
-        """Go to the state that follows."""
-        self.state = step(self.state, event)
 
 
 @attrs.define
@@ -77,6 +55,7 @@ class MemoryQueue:
         factory=lambda: {level: Rounds[Entry]() for level in _URGENT_FIRST}
     )
     _is_fair: bool = False
+    _gates: Gates = attrs.field(factory=Gates)
     _delayed: list[Entry] = attrs.field(factory=list[Entry])
     _held: dict[str, Entry] = attrs.field(factory=dict[str, Entry])
     _dead: list[Entry] = attrs.field(factory=list[Entry])
@@ -128,7 +107,7 @@ class MemoryQueue:
                 return Enqueued(self._known[key][0], created=False)
         for key in keys:
             self._known[key] = (job.id, now + self.dedup_window)
-        entry = Entry(job.id, job.envelope, job.priority, tenant=job.tenant or "")
+        entry = Entry(job.id, job.envelope, job.priority, tenant=job.tenant or "", gate=job.gate)
         self._is_fair = self._is_fair or job.tenant is not None
         self._enqueued += 1
         due = now + job.delay_ms / 1000 if job.at_ms is None else job.at_ms / 1000
@@ -156,6 +135,22 @@ class MemoryQueue:
             yield self._ready[level]
             yield self._fair[level]
 
+    def _all_lines(self) -> Iterator[deque[Entry] | Rounds[Entry]]:
+        """The same, and then what waits at gates."""
+        yield from self._lines()
+        yield from self._gates.lines()
+
+    def _put_back(self, entry: Entry) -> None:
+        """Put a job that came out of hands before all others."""
+        if entry.gate is None:
+            self._ready[entry.priority].appendleft(entry)
+        else:
+            self._gates.give_back(entry, entry.gate)
+
+    def _let_go(self, entry: Entry) -> None:
+        del self._held[entry.token]
+        self._gates.leave(entry)
+
     def _delay(self, entry: Entry, due: float) -> None:
         entry.until = due
         bisect.insort(self._delayed, entry, key=lambda other: other.until)
@@ -171,7 +166,8 @@ class MemoryQueue:
             self._lease(entry, owner, until, started=request.started or entry.lost > 0)
             for entry in self._choose(request.limit, now)
         ]
-        return Taken(jobs, any(self._lines()), self.next_due(now))
+        more = any(self._lines()) or self._gates.passable(now) > 0
+        return Taken(jobs, more, self.next_due(now))
 
     def lease_anew(self, taken: Taken, until: float) -> Taken:
         """The jobs of a take that still hold, their leases ending at this time."""
@@ -182,19 +178,32 @@ class MemoryQueue:
 
     def _choose(self, limit: int, now: float) -> list[Entry]:
         chosen: list[Entry] = []
-        for line in self._lines():
-            while line and len(chosen) < limit:
-                if line[0].expires <= now:
-                    line.popleft().move(Event.LATE)
-                    self._dropped += 1
-                    continue
+        for level in _URGENT_FIRST:
+            while len(chosen) < limit and (line := self._first_line(level, now)):
                 # A job that was in dying hands goes out alone, so that it can harm no other.
                 if chosen and line[0].lost:
                     return chosen
-                chosen.append(line.popleft())
-                if chosen[0].lost:
+                if self._goes_on(line.popleft(), chosen, now) and chosen[0].lost:
                     return chosen
         return chosen
+
+    def _first_line(self, level: int, now: float) -> deque[Entry] | Rounds[Entry] | None:
+        """Where the next job of a level is, if there is one."""
+        waiting = self._gates.open_line(level, now)
+        return waiting or self._ready[level] or self._fair[level] or None
+
+    def _goes_on(self, entry: Entry, chosen: list[Entry], now: float) -> bool:
+        """Choose a job, unless it is late or has to wait at its gate."""
+        if entry.expires <= now:
+            entry.move(Event.LATE)
+            self._dropped += 1
+            return False
+        if entry.gate is not None and not self._gates.room(entry, now):
+            self._gates.park(entry, entry.gate)
+            return False
+        self._gates.enter(entry, now)
+        chosen.append(entry)
+        return True
 
     def _lease(self, entry: Entry, owner: str, until: float, *, started: bool) -> TakenJob:
         entry.move(Event.TAKE)
@@ -219,7 +228,7 @@ class MemoryQueue:
             key=lambda entry: entry.until,
         )
         for entry in reversed(expired):
-            del self._held[entry.token]
+            self._let_go(entry)
             entry.lost += 1
             if entry.started:
                 entry.attempt += 1
@@ -230,7 +239,7 @@ class MemoryQueue:
                 self._bury(entry, Event.EXHAUST, f"{entry.lost} deliveries were lost")
             else:
                 entry.move(Event.EXPIRE)
-                self._ready[entry.priority].appendleft(entry)
+                self._put_back(entry)
 
     def _promote(self, now: float) -> None:
         due = self._count_due(now)
@@ -250,7 +259,7 @@ class MemoryQueue:
         """How many jobs a take would find."""
         if self._paused:
             return 0
-        ready = sum(map(len, self._lines()))
+        ready = sum(map(len, self._lines())) + self._gates.passable(now)
         expired = sum(entry.until <= now for entry in self._held.values())
         return ready + expired + self._count_due(now)
 
@@ -263,6 +272,8 @@ class MemoryQueue:
             return None
         moments = [entry.until for entry in self._held.values()]
         moments += [entry.until for entry in self._delayed[:1]]
+        window = self._gates.next_window(now)
+        moments += [] if window is None else [window]
         return max(0.0, min(moments) - now) if moments else None
 
     def _bury(self, entry: Entry, event: Event, reason: str) -> None:
@@ -276,7 +287,7 @@ class MemoryQueue:
         held = [self._settle(one, now, released) for one in steps]
         # At the head, in the order in which they were given back together.
         for entry in reversed(released):
-            self._ready[entry.priority].appendleft(entry)
+            self._put_back(entry)
         return held
 
     def _settle(self, one: Settle, now: float, released: list[Entry]) -> bool:
@@ -288,7 +299,7 @@ class MemoryQueue:
         elif one.verb is Verb.START:
             entry.started = True
         else:
-            del self._held[one.token]
+            self._let_go(entry)
             self._end(entry, one, now, released)
         return True
 
@@ -318,7 +329,7 @@ class MemoryQueue:
     def stats(self) -> QueueStats:
         """Counts by state."""
         return QueueStats(
-            ready=sum(map(len, self._lines())),
+            ready=sum(map(len, self._all_lines())),
             delayed=len(self._delayed),
             held=len(self._held),
             dead=len(self._dead),
@@ -354,7 +365,7 @@ class MemoryQueue:
         return self._delayed if state is State.DELAYED else self._dead
 
     def _all_ready(self) -> Iterator[Entry]:
-        for line in self._lines():
+        for line in self._all_lines():
             yield from line
 
     def purge(self, state: State) -> int:
@@ -364,7 +375,7 @@ class MemoryQueue:
             entry.move(Event.PURGE)
         self._dropped += len(doomed)
         if state is State.READY:
-            for line in self._lines():
+            for line in self._all_lines():
                 line.clear()
         elif state is State.DELAYED:
             self._delayed.clear()
@@ -385,9 +396,9 @@ class MemoryQueue:
 
     def _remove(self, entry: Entry) -> None:
         if entry.state is State.READY:
-            next(line for line in self._lines() if entry in line).remove(entry)
+            next(line for line in self._all_lines() if entry in line).remove(entry)
         elif entry.state is State.HELD:
-            del self._held[entry.token]
+            self._let_go(entry)
         else:
             (self._delayed if entry.state is State.DELAYED else self._dead).remove(entry)
 

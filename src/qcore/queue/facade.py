@@ -26,7 +26,7 @@ from qcore.consume.reserve import Found
 from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
 from qcore.errors import InvalidInput
 from qcore.job import EMPTY, JobId
-from qcore.options import NewJob, count, lease_seconds, timeout_seconds
+from qcore.options import Gate, NewJob, count, lease_seconds, timeout_seconds
 from qcore.policy import RetryPolicy
 from qcore.queue.consumer import Consumer
 from qcore.queue.delivery import Delivery
@@ -86,6 +86,7 @@ class Queue(Reading):
         ttl: float | None = None,
         tenant: str | None = None,
         front: bool = False,
+        gate: Gate | None = None,
     ) -> JobId:
         """Store one job.
 
@@ -102,6 +103,7 @@ class Queue(Reading):
             tenant: On whose behalf; tenants take turns.
             front: Whether it goes before everything that waits on its level; with neither a delay
                 nor a tenant.
+            gate: How many of its kind may be in hand, or taken in a time.
 
         Returns:
             The id that stands; its ``created`` says whether the job is new.
@@ -123,6 +125,7 @@ class Queue(Reading):
             ttl=ttl,
             tenant=tenant,
             front=front,
+            gate=gate,
         )
         return self.enqueue_many([job])[0]
 

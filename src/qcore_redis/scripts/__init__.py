@@ -28,10 +28,23 @@ _PLACES: Mapping[str, Mapping[str, str]] = {
         "{bell}": "",
         "{claims}": "waiters lapsed claim",
         "{fair}": "fair rounds",
+        "{gates}": "slots parked open windows rates",
         "{lines}": "ready*",
     },
-    "stream": {"{bell}": "bell", "{claims}": "", "{fair}": "fair rounds", "{lines}": "new* again*"},
-    "log": {"{bell}": "bell", "{claims}": "", "{fair}": "", "{lines}": "entries totals back"},
+    "stream": {
+        "{bell}": "bell",
+        "{claims}": "",
+        "{fair}": "fair rounds",
+        "{gates}": "slots parked open windows rates",
+        "{lines}": "new* again*",
+    },
+    "log": {
+        "{bell}": "bell",
+        "{claims}": "",
+        "{fair}": "",
+        "{gates}": "",
+        "{lines}": "entries totals back",
+    },
 }
 """What the words in braces mean for each store; a star is one key for each level."""
 

@@ -1,7 +1,7 @@
 -- Drops one job, wherever it is. Works at full memory. What waits is looked through, so this costs
 -- the more the longer the queue is.
 --
--- KEYS: meta leased delayed jobs dead graves notes started expires {fair} {lines} then processing lists to look into
+-- KEYS: meta leased delayed jobs dead graves notes started expires {fair} {gates} {bell} {lines} then processing lists to look into
 -- ARGV: id where; where the last call said to go on, '' at first
 -- Returns {state, where}: the state that the job was in; '' if it is not there; 'more' if another
 -- call has to go on looking; 'claimed' if it is in a processing list.
@@ -9,10 +9,12 @@
 --- include: store
 --- include: seek
 --- include: fair
+--- include: gates
 
 check_types()
 check_levels()
 check_fair()
+check_gates()
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local job, where = store.locate(ARGV[1], ARGV[2])
 if not job then return {where and 'more' or '', where or ''} end
@@ -80,11 +82,25 @@ local function left_its_round()
   return true
 end
 
+-- Removes the job from those that wait at gates; says whether it was there.
+local function left_its_gate()
+  local member = scan(key.parked, '*|' .. prefix .. '*', function(one)
+    return is_it((parked_in(one)))
+  end)
+  if not member then return false end
+  redis.call('ZREM', key.parked, member)
+  -- Who waited behind it may have another limit.
+  if reopen(string.match(member, '^[^|]+')) then store.ring() end
+  return true
+end
+
 local function removed()
   local token = member_of(key.leased, job)
   if token then
     redis.call('SREM', key.started, token)
     redis.call('ZREM', key.leased, token)
+    local held = parse_token(token)
+    if held and held.gate and free_slot(held, token) then store.ring() end
     return 'held'
   end
   local element = member_of(key.delayed, job)
@@ -96,7 +112,7 @@ local function removed()
     redis.call('HDEL', key.graves, job.ref)
     return 'dead'
   end
-  if left_its_round() or pulled_from_any() then return 'ready' end
+  if left_its_round() or left_its_gate() or pulled_from_any() then return 'ready' end
   return store.elsewhere(job)
 end
 

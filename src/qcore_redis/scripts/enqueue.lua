@@ -7,7 +7,8 @@
 --       d, id; behind that stand `;name=value` for each of what not every job has:
 --       ttl    milliseconds in which it must be taken once it is due
 --       tenant whose turn it waits for
---       front  that it goes before everything on its level)
+--       front  that it goes before everything on its level
+--       gate   what it has to pass when it is taken)
 -- Returns {flags, id, ...}: a flag for each job, 1 created and 0 known; the ids of the known ones.
 --- include: common
 --- include: replay
@@ -23,6 +24,7 @@ local news = {}
 local urgent_first, woken = false, false
 local timed = {}
 local fairly, fronts = {}, {}
+local gated = false
 
 -- Asked in place of the probe of its type, so that it costs nothing.
 PROBES.meta = nil
@@ -51,6 +53,7 @@ for at = FIXED + 1, #ARGV, FIELDS do
   check_level(tonumber(ARGV[at + 1]))
   if option(ARGV[at + 4], 'ttl') then redis.call('ZCARD', key.expires) end
   fair = fair or option(ARGV[at + 4], 'tenant')
+  gated = gated or option(ARGV[at + 4], 'gate')
 end
 if fair then check_fair() end
 local kept = {}
@@ -84,7 +87,7 @@ for at = FIXED + 1, #ARGV, FIELDS do
     flags[#flags + 1] = '1'
     created = created + 1
     local job = {ref = id, level = level, number = 0, attempt = 1, crashes = 0, lost = 0,
-                 tenant = option(options, 'tenant')}
+                 tenant = option(options, 'tenant'), gate = option(options, 'gate')}
     if due > now then
       store.save_delayed(job, ARGV[at + 5])
       local element = element_of(job)
@@ -112,6 +115,7 @@ if #timed > 0 then
   call_many({'ZADD', key.expires}, timed)
   redis.call('HSET', key.meta, 'timed', '1')
 end
+if gated then redis.call('HSET', key.meta, 'gated', '1') end
 if fair and created > 0 then
   redis.call('HSET', key.meta, 'fair', '1')
   enter(fairly, NEW)

@@ -1,12 +1,13 @@
 -- Shows jobs in one state, next one first; changes nothing.
 --
--- KEYS: leased delayed jobs dead graves notes {fair} {lines}
+-- KEYS: leased delayed jobs dead graves notes {fair} {gates} {lines}
 -- ARGV: state limit offset
 -- Returns {id, element, due, body, note, ...}: due is the milliseconds until the job is due or its
 -- lease ends, -1 where nothing is awaited; element is '' for what cannot be parsed.
 --- include: common
 --- include: store
 --- include: fair
+--- include: gates
 
 local state, limit, offset = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
@@ -50,7 +51,7 @@ local function timed(zset, read)
   show_all(elements, read, dues)
 end
 
--- What is ready, in the order in which it would go out.
+-- What is ready, in the order in which it would go out; then what waits at its gate.
 local function ready()
   local all, want = {}, limit + offset
   for level = 1, LEVELS do
@@ -58,6 +59,9 @@ local function ready()
     local members = key.fair and members_of_level(level, 0, want - #all) or {}
     for _, element in ipairs(elements_in(members)) do all[#all + 1] = element end
   end
+  local rest = limit + offset - #all
+  local parked = key.parked and rest > 0 and redis.call('ZRANGE', key.parked, 0, rest - 1) or {}
+  for _, member in ipairs(parked) do all[#all + 1] = parked_in(member) end
   return {unpack(all, offset + 1)}
 end
 

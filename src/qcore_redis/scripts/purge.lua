@@ -1,15 +1,17 @@
 -- Drops jobs of one state, at most so many in one call. Works at full memory.
 --
--- KEYS: meta leased delayed jobs dead graves notes expires {fair} {lines}
+-- KEYS: meta leased delayed jobs dead graves notes expires {fair} {gates} {lines}
 -- ARGV: state most
 -- Returns how many were dropped.
 --- include: common
 --- include: store
 --- include: fair
+--- include: gates
 
 check_types()
 check_levels()
 if key.fair then check_fair() end
+if key.parked then check_gates() end
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local state, most = ARGV[1], tonumber(ARGV[2])
 
@@ -30,6 +32,7 @@ local dropped
 if state == 'ready' then
   dropped = store.drop_ready(most)
   if key.fair then dropped = dropped + drop_fair(most - dropped) end
+  if key.parked then dropped = dropped + drop_parked(most - dropped) end
 else
   local zset = state == 'dead' and key.dead or key.delayed
   local members = redis.call('ZRANGE', zset, 0, most - 1)

@@ -1,25 +1,28 @@
 -- Ends or extends deliveries that are still held; changes nothing for those that are not. Works at
 -- full memory.
 --
--- KEYS: flush meta leased delayed jobs dead graves notes started {bell} {lines}
+-- KEYS: flush meta leased delayed jobs dead graves notes started {gates} {bell} {lines}
 -- ARGV: number ttl, then for each step: token verb millis note
 -- Returns a text of one character for each step: 1 done, 0 no longer held.
 --- include: common
 --- include: replay
 --- include: store
 --- include: bury
+--- include: gates
 
 local FIXED, FIELDS = 2, 4
 local number, ttl = ARGV[1], ARGV[2]
 local now = now_ms()
 
 check_types()
-local jobs = {}
+local jobs, gated = {}, false
 for at = FIXED + 1, #ARGV, FIELDS do
   local job = parse_token(ARGV[at])
   if job then check_level(job.level) end
   jobs[at] = job
+  gated = gated or job and job.gate
 end
+if gated then check_gates() end
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 local told = first_answer(number)
@@ -74,6 +77,7 @@ local function step(job, token, verb, millis, note)
     else
       redis.call('ZREM', key.leased, token)
     end
+    if job.gate and free_slot(job, token) then must_ring = true end
     if job.mark == 'p' then ended[#ended + 1] = token end
   else
     go_on(token, job, verb, millis)
@@ -86,7 +90,8 @@ for at = FIXED + 1, #ARGV, FIELDS do
 end
 -- Each goes before all others, so that they come back in the order of their steps.
 for i = #released, 1, -1 do
-  store.requeue(released[i])
+  local requeue = released[i].gate and give_back or store.requeue
+  requeue(released[i])
   redis.call('ZREM', key.leased, released[i].token)
 end
 call_many({'SREM', key.started}, ended)

@@ -1,7 +1,7 @@
 -- Takes jobs in one step: recovers deliveries whose lease ran out, makes due jobs ready, leases what
 -- is ready, most urgent first. Works at full memory.
 --
--- KEYS: flush meta leased delayed jobs dead graves notes started expires {fair} {bell} {claims} {lines}
+-- KEYS: flush meta leased delayed jobs dead graves notes started expires {fair} {gates} {bell} {claims} {lines}
 -- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap; alive is for how long
 --       the owner counts as alive once it goes to sleep
 -- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
@@ -12,6 +12,8 @@
 --- include: store
 --- include: bury
 --- include: fair
+--- include: gates
+--- include: passing
 
 local owner, number, ttl = ARGV[1], ARGV[2], ARGV[3]
 local limit, lease, alive = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -21,11 +23,12 @@ local now = now_ms()
 
 -- Asked in place of the probe of its type, so that it costs nothing.
 PROBES.meta = nil
-local flags = redis.call('HMGET', key.meta, 'paused', 'timed', 'fair')
-local paused, timed, fair = flags[1], flags[2], flags[3] and key.fair
+local flags = redis.call('HMGET', key.meta, 'paused', 'timed', 'fair', 'gated')
+local paused, timed, fair, gated = flags[1], flags[2], flags[3] and key.fair, flags[4] and key.parked
 check_types()
 if timed then redis.call('ZCARD', key.expires) end
 if fair then check_fair() end
+if gated then check_gates() end
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 
@@ -71,9 +74,12 @@ local function recover()
         bury(job, 'its worker died ' .. job.crashes .. ' times', now)
       elseif job.lost >= delivery_cap then
         bury(job, job.lost .. ' deliveries were lost', now)
+      elseif job.gate then
+        give_back(job)
       else
         store.requeue(job)
       end
+      if job.gate then free_slot(job, token) end
     end
   end
   call_many({'ZREM', key.leased}, tokens)
@@ -107,14 +113,13 @@ local sink = {junk = function(element) bury_raw(element, now) end}
 function sink.job(job, body)
   -- A job that was in dying hands goes out alone, so that it can harm no other.
   if alone or (#tokens > 0 and job.lost > 0) then return false end
-  if timed and job.number == 0 then
-    local ends = redis.call('ZSCORE', key.expires, job.ref)
-    if ends and tonumber(ends) <= now then
-      late[#late + 1] = job
-      return true
-    end
-    if ends then in_time[#in_time + 1] = job.ref end
+  local ends = timed and job.number == 0 and redis.call('ZSCORE', key.expires, job.ref)
+  if ends and tonumber(ends) <= now then
+    late[#late + 1] = job
+    return true
   end
+  if gated and job.gate and body and not gates.lets(job, now) then return gates.has_left() end
+  if ends then in_time[#in_time + 1] = job.ref end
   if not body then
     local foreign = store.remains(job) ~= ''
     bury(job, foreign and 'this is no entry that qcore wrote' or 'its stored body is missing', now)
@@ -124,6 +129,7 @@ function sink.job(job, body)
   job.number = job.number + 1
   local mark = (started or alone) and 's' or 'p'
   local token = table.concat({element_of(job), mark, owner}, '|')
+  if gated and job.gate then gates.note(job, token, now) end
   tokens[#tokens + 1] = token
   leases[#leases + 1], leases[#leases + 2] = until_ms, token
   flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = token, job.id, body
@@ -144,19 +150,27 @@ local function drop_late()
   if redis.call('ZCARD', key.expires) == 0 then redis.call('HDEL', key.meta, 'timed') end
 end
 
+-- Offers what is ready on one level: first what waits where a gate may be open.
+local function consume(level, trims)
+  if gated and not gates.consume(level, sink) then return false end
+  return (fair and consume_fairly or store.consume)(level, sink, trims)
+end
+
 local function choose()
   local trims, go_on = {}, true
   for level = 1, LEVELS do
     if not go_on or sink.room() == 0 then break end
-    local sound, answer = pcall(fair and consume_fairly or store.consume, level, sink, trims)
+    local sound, answer = pcall(consume, level, trims)
     -- What was read before something unsound was met is delivered all the same.
     if not sound and #tokens == 0 and #late == 0 then error(answer) end
     go_on = sound and answer
   end
   -- The lease is written before the job leaves its list: an error in between loses nothing.
+  if gated then gates.write() end
   call_many({'ZADD', key.leased}, leases)
   for _, trim in ipairs(trims) do drop_next(trim[1], trim[2]) end
   leave_served()
+  if gated then gates.leave(now) end
   if timed then drop_late() end
 end
 
@@ -167,7 +181,9 @@ end
 
 local function next_due(others)
   local due = nil
-  for _, moment in ipairs({head(key.delayed) or false, head(key.leased) or false, others or false}) do
+  local windows = gated and tonumber(gates.next_window() or nil)
+  for _, moment in ipairs({head(key.delayed) or false, head(key.leased) or false,
+                           windows or false, others or false}) do
     if moment and (not due or moment < due) then due = moment end
   end
   return due and math.max(0, due - now) or -1
@@ -175,7 +191,7 @@ end
 
 -- Whether another take would find something.
 local function left_behind(rest)
-  if rest or sink.cut then return true end
+  if rest or sink.cut or gated and gates.left_behind() then return true end
   if sink.room() > 0 then return false end
   if fair and redis.call('EXISTS', key.fair) == 1 then return true end
   local sound, more = pcall(store.has_more)
@@ -191,6 +207,7 @@ if paused then
 end
 local rest = recover()
 rest = promote() or rest
+rest = gated and gates.open_windows(now) or rest
 local dead_owners = store.claimed and store.claimed(owner, now) or {}
 choose()
 if #tokens > 0 then keep_answer(number, table.concat(tokens, ' '), ttl) end

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 import qcore
+from qcore import Gate
 from qcore.backend import Settle, Verb
 from qcore.capabilities import KNOWN
 from qcore_redis.promises import PUBSUB
@@ -23,6 +24,8 @@ ENQUEUES: Mapping[str, tuple[str, dict[str, object]]] = {
     "ttl": ("ttl", {"ttl": 1.0}),
     "tenant": ("fair", {"tenant": "acme"}),
     "front": ("at_front", {"front": True}),
+    "concurrency": ("concurrency", {"gate": Gate("acme", concurrency=1)}),
+    "rate": ("rate", {"gate": Gate("acme", rate=1, window=1.0)}),
 }
 
 LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {

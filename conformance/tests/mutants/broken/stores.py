@@ -13,6 +13,7 @@ from qcore.backend import (
     Adapter,
     Enqueue,
     Enqueued,
+    GateLimits,
     PeekedJob,
     QueueStats,
     Settle,
@@ -23,6 +24,7 @@ from qcore.backend import (
 from qcore.capabilities import Capabilities, Claim
 from qcore.codec import decode_envelope, encode_envelope
 from qcore.memory.adapter import MemoryAdapter, MemoryBackend
+from qcore.memory.gates import Gates
 from qcore.memory.rounds import Rounds
 from qcore.memory.store import Entry, MemoryQueue
 from qcore.options import PRIORITIES
@@ -38,9 +40,11 @@ __all__ = [
     "loses_on_release",
     "peek_takes",
     "purge_removes_held",
+    "rate_in_name",
     "recovers_first_page",
     "redrive_loses_headers",
     "round_stands_still",
+    "slots_of_the_dead",
     "sound_unordered",
     "stats_count_held_as_ready",
     "unfenced_ack",
@@ -259,6 +263,31 @@ class _FrontReversed(MemoryQueue):
         return [one for job in jobs for one in super(_FrontReversed, self).enqueue([job], now)]
 
 
+class _SlotsOfTheDead(MemoryQueue):
+    """Frees no slot of a delivery whose lease ran out."""
+
+    def _recover(self, now: float) -> None:
+        expired = [entry for entry in self._held.values() if entry.until <= now]
+        super()._recover(now)
+        for entry in expired:
+            self._gates.enter(entry, now)
+
+
+class _Uncounted(Gates):
+    """Keeps no count of a window."""
+
+    def _note_window(self, gate: GateLimits, now: float) -> None:
+        del gate, now
+
+
+class _RateInName(MemoryQueue):
+    """Takes rates for decoration."""
+
+    def __init__(self, *limits: Any) -> None:
+        super().__init__(*limits)
+        self._gates = _Uncounted()
+
+
 class _HeldCountsAsReady(MemoryQueue):
     """Counts what is stored, wherever it is."""
 
@@ -277,8 +306,10 @@ loses_on_release = _broken("loses-on-release", _LosesOnRelease)
 peek_takes = _broken("peek-takes", _PeekTakes)
 purge_removes_held = _broken("purge-removes-held", _PurgeRemovesHeld)
 recovers_first_page = _broken("recovers-first-page", _FirstPageOnly)
+rate_in_name = _broken("rate-in-name", _RateInName)
 redrive_loses_headers = _broken("redrive-loses-headers", _RedriveLosesHeaders)
 round_stands_still = _broken("round-stands-still", _RoundStandsStill)
+slots_of_the_dead = _broken("slots-of-the-dead", _SlotsOfTheDead)
 sound_unordered = _Modest("sound-unordered", _over(_Unordered), _PromisesNoOrder)
 stats_count_held_as_ready = _broken("stats-count-held-as-ready", _HeldCountsAsReady)
 unfenced_ack = _broken("unfenced-ack", _UnfencedAck)

@@ -69,6 +69,8 @@ _PROMISES = Capabilities(
         "reschedule": "this adapter has no way to a single job",
         "fair": "this adapter hands jobs out in the order in which they were enqueued",
         "at_front": "this adapter hands jobs out in the order in which they were enqueued",
+        "concurrency": "this adapter hands out whatever is there",
+        "rate": "this adapter hands out whatever is there",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

@@ -1,7 +1,7 @@
 -- Shared by every script: the clock, elements and tokens, variadic calls, counters.
 --
--- element  ref|level|number|attempt|crashes|lost        what waits, is delayed or dead; with ~tenant
---                                                        behind it if the job has one
+-- element  ref|level|number|attempt|crashes|lost        what waits, is delayed or dead; with ^gate
+--                                                        and ~tenant behind it if the job has them
 -- token    element|mark|owner                           what is held: the member of `leased`
 --
 -- level 1 is the most urgent (priority 4), 5 the normal one, 9 the least; number counts
@@ -19,15 +19,17 @@ local function now_ms()
 end
 
 local function parse(element)
-  local mark, tenant = string.find(element, '~', 1, true), nil
+  local mark, tenant, gate = string.find(element, '~', 1, true), nil, nil
   if mark then element, tenant = string.sub(element, 1, mark - 1), string.sub(element, mark + 1) end
+  mark = string.find(element, '^', 1, true)
+  if mark then element, gate = string.sub(element, 1, mark - 1), string.sub(element, mark + 1) end
   local ref, level, number, attempt, crashes, lost =
     string.match(element, '^(.+)|([1-9])|(%d+)|(%d+)|(%d+)|(%d+)$')
-  if not ref then return nil end
+  if not ref or gate and not string.find(gate, '^[^|]+,%d+,%d+,%d+$') then return nil end
   return {
     ref = ref, level = tonumber(level), number = tonumber(number),
     attempt = tonumber(attempt), crashes = tonumber(crashes), lost = tonumber(lost),
-    tenant = tenant,
+    tenant = tenant, gate = gate,
   }
 end
 
@@ -41,8 +43,9 @@ end
 
 -- An element without the job's tenant.
 local function bare_element_of(job)
-  return table.concat(
+  local bare = table.concat(
     {job.ref, job.level, job.number, job.attempt, job.crashes, job.lost}, '|')
+  return job.gate and bare .. '^' .. job.gate or bare
 end
 
 local function element_of(job)

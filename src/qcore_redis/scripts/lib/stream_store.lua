@@ -49,11 +49,11 @@ function store.forget(jobs)
   end
 end
 
--- The job's id and body in the fields of an entry; nil if it is none of ours.
+-- The job's id, body and gate in the fields of an entry; nil if it is none of ours.
 local function fields_of(entry)
   local fields = entry[2]
   if not fields or fields[1] ~= 'id' or fields[3] ~= 'job' then return nil end
-  return fields[2], fields[4]
+  return fields[2], fields[4], fields[5] == 'gate' and fields[6] or nil
 end
 
 function store.bodies(jobs)
@@ -107,6 +107,9 @@ local function known_entries(level)
   for _, element in ipairs(redis.call('ZRANGE', key.delayed, 0, -1)) do note(parse(element)) end
   for _, element in ipairs(redis.call('LRANGE', key.again[level], 0, -1)) do note(parse(element)) end
   for _, element in ipairs(redis.call('HVALS', key.graves)) do note(parse(element)) end
+  for _, member in ipairs(redis.call('ZRANGE', key.parked, 0, -1)) do
+    note(parse(string.match(member, '^[^|]+|%d|%d+|(.+)$') or ''))
+  end
   return known
 end
 
@@ -150,9 +153,9 @@ function store.consume(level, sink, trims)
     local want = sink.room()
     local entries = want > 0 and read_new(level, want) or {}
     for _, entry in ipairs(entries) do
-      local id, body = fields_of(entry)
+      local id, body, gate = fields_of(entry)
       sink.job({ref = ref_of(level, entry[1]), level = level, number = 0, attempt = 1, crashes = 0,
-                lost = 0, id = id or entry[1]}, body or false)
+                lost = 0, id = id or entry[1], gate = gate}, body or false)
     end
     if want == 0 or #entries < want then return true end
   end
@@ -237,7 +240,9 @@ function store.drop_ready(most)
 end
 
 function store.save_ready(job, envelope)
-  local entry = redis.call('XADD', key.new[job.level], '*', 'id', job.ref, 'job', envelope)
+  local words = {'XADD', key.new[job.level], '*', 'id', job.ref, 'job', envelope}
+  if job.gate then words[8], words[9] = 'gate', job.gate end
+  local entry = redis.call(unpack(words))
   job.ref = ref_of(job.level, entry)
 end
 

@@ -1,0 +1,163 @@
+"""What gates leave in a server, what they cost it, and what becomes of them when it is damaged."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from qcore import Gate, NewJob
+from qcore_conformance.waiting import scaled, wait_until
+from tests.integration.actors import Line
+from tests.integration.stage import Stage, held, texts
+from tests.integration.test_commands import counted, warm_up
+
+KINDS = {"slots", "parked", "open", "windows", "rates"}
+TWO = Gate("acme", concurrency=2)
+AGES = 3.1e8
+
+
+def limited(count: int, gate: Gate = TWO, **options: float) -> list[NewJob]:
+    """Jobs that share a gate, numbered."""
+    return [NewJob(b"%d" % number, gate=gate, **options) for number in range(count)]  # type: ignore[arg-type]
+
+
+def gate_names(stage: Stage) -> set[str]:
+    """The keys of gates that exist."""
+    return {name.rpartition(":")[2] for name in stage.names()} & KINDS
+
+
+def finish(line: Line) -> list[str]:
+    """Take and ack all that comes; the bodies in order."""
+    come = list[str]()
+    while found := line.reserve_many(10, timeout=0):
+        come += [hand.job.body.decode() for hand in found]
+        assert all(line.ack_many(hand.receipt for hand in found))
+    return come
+
+
+@pytest.mark.parametrize("end", ["taken", "cancelled", "purged", "late"])
+def test_the_last_job_takes_all_that_was_known_of_its_gate_with_it(
+    redis_stage: Stage, end: str
+) -> None:
+    """Q-RES-01: however it goes."""
+    line = redis_stage.line()
+    ids = line.enqueue_many(limited(6, ttl=60.0))
+    hands = line.reserve_many(6, timeout=0)
+    assert gate_names(redis_stage) == {"slots", "parked"}
+    if end == "taken":
+        assert all(line.ack_many(hand.receipt for hand in hands))
+        assert finish(line) == ["2", "3", "4", "5"]
+    elif end == "cancelled":
+        assert all(line.cancel(job_id) for job_id in reversed(ids))
+    elif end == "purged":
+        assert line.purge() == 4
+        assert all(line.ack_many(hand.receipt for hand in hands))
+    else:
+        expires = redis_stage.keys().one("expires")
+        for job_id in texts(redis_stage.server.cli("ZRANGE", expires, 0, -1)):
+            redis_stage.server.cli("ZADD", expires, 1, job_id)
+        assert all(line.ack_many(hand.receipt for hand in hands))
+        assert finish(line) == []
+    line.reserve(timeout=0)
+    assert gate_names(redis_stage) == set()
+    assert redis_stage.server.cli("EXISTS", redis_stage.keys().one("jobs")) == 0
+
+
+def test_windows_that_are_over_are_forgotten(redis_stage: Stage) -> None:
+    """Q-RES-01: with the next take, however many keys there were."""
+    line, window = redis_stage.line(), 0.05
+    line.enqueue_many(
+        [NewJob(b"", gate=Gate(f"guest-{number}", rate=1, window=window)) for number in range(50)]
+    )
+    while found := line.reserve_many(10, timeout=0):
+        assert all(line.ack_many(hand.receipt for hand in found))
+    time.sleep(2 * window)
+    assert line.reserve(timeout=0) is None
+    assert gate_names(redis_stage) == set()
+
+
+def test_who_waits_before_a_full_gate_asks_seldom(own_stage: Stage) -> None:
+    """Q-GATE-03: jobs that may not go on are no reason to look again, however many they are."""
+    warm_up(own_stage)
+    line = own_stage.line()
+    line.enqueue_many(limited(500) + limited(500, Gate("bolt", rate=1, window=AGES)))
+    assert len(line.reserve_many(5, timeout=0, lease=60.0)) == 3
+    with counted(own_stage) as calls:
+        assert line.reserve(timeout=scaled(2.0)) is None
+    assert calls[0] <= 2 + 4 * scaled(2.0)
+
+
+def test_a_job_behind_a_full_gate_is_looked_at_once(own_stage: Stage) -> None:
+    """Q-GATE-03: and leaves its line, so that later takes cost the same without it."""
+    line = own_stage.line()
+    line.enqueue_many(limited(800))
+    held(line.reserve(timeout=0))
+    line.enqueue_many([b"plain"] * 10)
+    held(line.reserve(timeout=0))
+    while line.reserve(timeout=0):
+        pass
+    keys = own_stage.keys()
+    for name in (*keys.each_level("ready"), *keys.each_level("again")):
+        # A blank may be left, which only rings.
+        assert own_stage.server.cli("LLEN", name) in (0, 1)
+    assert own_stage.server.cli("ZCARD", keys.one("parked")) == 798
+    assert line.stats().ready == 798
+
+
+def test_the_order_at_a_gate_outlives_many_comings_and_goings(redis_stage: Stage) -> None:
+    """Q-GATE-04: what is released goes before all that wait, over and over."""
+    line = redis_stage.line()
+    line.enqueue_many(limited(12, Gate("acme", concurrency=1)))
+    for _ in range(12):
+        hand = held(line.reserve(timeout=0))
+        assert hand.job.body == b"0"
+        hand.release()
+    assert finish(line) == [str(number) for number in range(12)]
+
+
+def test_a_slot_whose_delivery_is_gone_is_found(redis_stage: Stage) -> None:
+    """Q-GATE-02: it was taken out of the server by hand, with nobody to free its slot."""
+    line, keys = redis_stage.line(), redis_stage.keys()
+    line.enqueue_many(limited(3))
+    first, second = line.reserve_many(3, timeout=0)
+    redis_stage.server.cli("ZREM", keys.one("leased"), first.receipt.token)
+    line.enqueue_many(limited(1))
+    again = held(line.reserve(timeout=0))
+    assert line.reserve(timeout=0) is None
+    assert all(line.ack_many([second.receipt, again.receipt]))
+    assert finish(line) == ["2"]
+
+
+@pytest.mark.parametrize("junk", ["hello", "acme|", "acme|x", "acme|5|7|y", "acme| ", "acme|~"])
+def test_junk_at_a_gate_blocks_nobody(redis_stage: Stage, junk: str) -> None:
+    """Q-POISON-01: it is set aside if it lies before a gate, and makes nobody look for ever."""
+    line, keys = redis_stage.line(), redis_stage.keys()
+    line.enqueue_many(limited(6))
+    hands = line.reserve_many(6, timeout=0)
+    redis_stage.server.cli("ZADD", keys.one("parked"), 0, junk)
+    redis_stage.server.cli("ZADD", keys.one("open"), 77, "nobody")
+    assert all(line.ack_many(hand.receipt for hand in hands))
+    assert finish(line) == ["2", "3", "4", "5"]
+    wait_until(lambda: line.reserve(timeout=0) is None, within=5.0, what="nothing is left")
+    assert gate_names(redis_stage) <= ({"parked"} if junk == "hello" else set())
+
+
+def test_the_gate_goes_with_a_job_wherever_it_is(redis_stage: Stage) -> None:
+    """Q-GATE-05: in hand, parked, delayed and dead, and beside its tenant."""
+    line, keys = redis_stage.line(), redis_stage.keys()
+    gate = Gate("a:c", concurrency=4, rate=9, window=AGES)
+    line.enqueue_many([*limited(4, gate), NewJob(b"later", delay=60.0, gate=gate, tenant="t")])
+    hands = line.reserve_many(4, timeout=0)
+    hands[0].release()
+    hands[1].retry(60.0)
+    hands[2].dead_letter("why")
+    places = [
+        *texts(redis_stage.server.cli("ZRANGE", keys.one("parked"), 0, -1)),
+        *texts(redis_stage.server.cli("ZRANGE", keys.one("delayed"), 0, -1)),
+        *texts(redis_stage.server.cli("HVALS", keys.one("graves"))),
+        hands[3].receipt.token.rsplit("|", 2)[0],
+    ]
+    assert len(places) == 5
+    text = f"^a:c,4,9,{round(AGES * 1000)}"
+    assert all(place.removesuffix("~t").endswith(text) for place in places)
