@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
 
+import qcore
 from qcore import Gate, NewJob
 from qcore_conformance.waiting import scaled, wait_until
 from tests.integration.actors import Line
 from tests.integration.stage import Stage, held, texts
 from tests.integration.test_commands import counted, warm_up
+from tests.integration.test_fairness import Pair
 
 KINDS = {"slots", "parked", "open", "windows", "rates"}
 TWO = Gate("acme", concurrency=2)
@@ -161,3 +164,41 @@ def test_the_gate_goes_with_a_job_wherever_it_is(redis_stage: Stage) -> None:
     assert len(places) == 5
     text = f"^a:c,4,9,{round(AGES * 1000)}"
     assert all(place.removesuffix("~t").endswith(text) for place in places)
+
+
+class GatedPair(Pair):
+    """The same done to two queues whose jobs have gates."""
+
+    def act(self, chance: random.Random, name: str) -> None:
+        """Do something."""
+        if chance.random() < 0.6:
+            super().act(chance, name)
+        else:
+            self.enqueue([self._job(chance, f"{name}-{at}") for at in range(chance.randint(1, 6))])
+
+    def _job(self, chance: random.Random, job_id: str) -> NewJob:
+        gate = chance.choice(
+            [
+                Gate("a", concurrency=1),
+                Gate("b.c", concurrency=3),
+                Gate("b", concurrency=chance.randint(1, 4)),
+                Gate("d", rate=20, window=AGES),
+                Gate("a:", concurrency=2, rate=30, window=AGES),
+            ]
+        )
+        return NewJob(b"", id=job_id, gate=gate, priority=chance.choice([0, 0, 2, -3]))
+
+
+def test_gates_are_those_of_the_reference(redis_stage: Stage) -> None:
+    """Q-GATE-04: whatever is done in whatever order, in memory and on the server the same comes."""
+    chance = random.Random(seed := random.randrange(1 << 32))
+    with qcore.connect("memory://") as connection:
+        pair = GatedPair(redis_stage.line(), connection.queue("work"))
+        # Turns from the first job on.
+        pair.enqueue([NewJob(b"", id="first", tenant="acme")])
+        for step in range(80):
+            pair.act(chance, f"job{step}")
+            assert pair.shown() == [], (seed, step)
+        while pair.take(3):
+            pair.settle(chance)
+    assert gate_names(redis_stage) <= {"parked", "windows", "rates"}, seed

@@ -123,6 +123,16 @@ def _enqueue_in_turn(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
     return [job.created for job in queue.enqueue_many(jobs)]
 
 
+def _enqueue_at_a_gate(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
+    gate = qcore.Gate("acme", concurrency=3)
+    jobs = [
+        qcore.NewJob(b"0", gate=gate),
+        qcore.NewJob(b"1", gate=gate, delay=_LONG),
+        b"2",
+    ]
+    return [job.created for job in queue.enqueue_many(jobs)]
+
+
 def _take(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
     found = queue.reserve_many(2, 0.0, _LONG)
     return [(delivery.job.body, delivery.number, delivery.attempt) for delivery in found]
@@ -229,6 +239,18 @@ _IN_TURN = (
         {"ready": 2, "delayed": 1},
         ("fair", "delay"),
         ("Q-FAIR-03",),
+    ),
+)
+
+_AT_A_GATE = (
+    Call(
+        "enqueue-at-a-gate",
+        _enqueue_at_a_gate,
+        [True] * 3,
+        {},
+        {"ready": 2, "delayed": 1},
+        ("concurrency", "delay"),
+        ("Q-GATE-02",),
     ),
 )
 
@@ -344,5 +366,13 @@ _STEERING = (
     *map(_cancel_one, ("ready", "delayed", "held")),
 )
 
-CALLS: Sequence[Call] = (*_ENQUEUES, *_IN_TURN, *_TAKES, *_SETTLES, *_CARE, *_STEERING)
+CALLS: Sequence[Call] = (
+    *_ENQUEUES,
+    *_IN_TURN,
+    *_AT_A_GATE,
+    *_TAKES,
+    *_SETTLES,
+    *_CARE,
+    *_STEERING,
+)
 """Every call of a queue that reaches its broker."""

@@ -117,6 +117,17 @@ def _three_in_turn(queue: qcore.Queue, _: float) -> None:
     queue.enqueue_many([qcore.NewJob(b"%d" % at, tenant=one) for at, one in enumerate(tenants)])
 
 
+def _three_at_a_gate(queue: qcore.Queue, _: float) -> None:
+    """As many as may be in hand, so that none comes again whose slot is lost."""
+    gate = qcore.Gate("acme", concurrency=3)
+    queue.enqueue_many([qcore.NewJob(b"%d" % number, gate=gate) for number in range(3)])
+
+
+def _release(_: qcore.Queue, hands: Sequence[qcore.Delivery], lease: float) -> None:
+    del lease
+    hands[0].release()
+
+
 def _one(queue: qcore.Queue, _: float) -> None:
     fill(queue, {"ready": 1})
 
@@ -132,6 +143,23 @@ _MORE = (
         ("lease", "fair"),
         ("Q-FAIR-03",),
         _three_in_turn,
+    ),
+    Step(
+        "take-at-a-gate",
+        _take,
+        ({"ready": 3}, {"ready": 1, "held": 2}),
+        ("lease", "concurrency"),
+        ("Q-GATE-02",),
+        _three_at_a_gate,
+    ),
+    Step(
+        "release-at-a-gate",
+        _release,
+        ({"ready": 2, "held": 1}, {"ready": 3}),
+        ("release", "concurrency"),
+        ("Q-GATE-02",),
+        _three_at_a_gate,
+        held=1,
     ),
     Step("extend", _extend, ({"held": 1}, {"held": 1}), ("extend",), (), _one, held=1),
     Step("wait", _wait, needs=("lease",), waits=1, fed=True),

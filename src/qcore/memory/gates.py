@@ -72,8 +72,9 @@ class Gates:
 
     def open_line(self, level: int, now: float) -> deque[Entry] | None:
         """Jobs of a level that wait at a gate which lets the first of them go on."""
-        for (priority, _), line in self._waiting.items():
-            if priority == level and line and self.room(line[0], now):
+        for place in sorted(self._waiting):
+            line = self._waiting[place]
+            if place[0] == level and line and self.room(line[0], now):
                 return line
         return None
 
@@ -88,6 +89,6 @@ class Gates:
         return min((end for end in ends if end > now), default=None)
 
     def lines(self) -> Iterator[deque[Entry]]:
-        """All that wait, most urgent first."""
-        places = sorted(self._waiting, key=lambda place: -place[0])
+        """All that wait, by key and those of a key most urgent first."""
+        places = sorted(self._waiting, key=lambda place: (f"{place[1]}|", -place[0]))
         return (self._waiting[place] for place in places if self._waiting[place])

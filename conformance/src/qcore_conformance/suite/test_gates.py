@@ -91,7 +91,7 @@ def test_no_more_are_in_hand_than_the_gate_allows(bed: Bed, most: int) -> None:
 @invariant("Q-GATE-01")
 def test_each_key_has_slots_of_its_own(bed: Bed) -> None:
     """Also if one begins as another; and the number of the job that is to be taken counts."""
-    _need(bed)
+    _need(bed, "order:fifo_single")
     queue = bed.queue()
     for key, most in (("a", 1), ("a.b", 2), ("a:", 3), ("aa", 1)):
         queue.enqueue_many(_jobs(most, 4, key))
@@ -107,7 +107,7 @@ def test_each_key_has_slots_of_its_own(bed: Bed) -> None:
 @pytest.mark.parametrize("verb", [*qcore.Verb][:4], ids=str)
 def test_each_ending_frees_a_slot(bed: Bed, verb: qcore.Verb) -> None:
     """One, at once, for who waits longest; and a late settle frees no other."""
-    _need(bed, "stats")
+    _need(bed, "stats", "order:fifo_single")
     if verb not in endings(bed):
         raise NotApplicable(f"{bed.capabilities.adapter} has no {verb}")
     queue = bed.queue()
@@ -131,7 +131,7 @@ def test_each_ending_frees_a_slot(bed: Bed, verb: qcore.Verb) -> None:
 @invariant("Q-GATE-02")
 def test_a_cancelled_delivery_frees_its_slot(bed: Bed) -> None:
     """Its holder is told later; the next one need not wait for that."""
-    _need(bed, "cancel", "stats")
+    _need(bed, "cancel", "stats", "order:fifo_single")
     queue = bed.queue()
     ids = queue.enqueue_many(_jobs(1, 4))
     first = taken(queue, LONG)
@@ -150,7 +150,7 @@ def test_a_cancelled_delivery_frees_its_slot(bed: Bed) -> None:
 @invariant("Q-GATE-02")
 def test_the_end_of_a_lease_frees_the_slot(bed: Bed) -> None:
     """Whose holder may live; what was taken over counts once, and comes before those that wait."""
-    _need(bed, "lease", "stats")
+    _need(bed, "lease", "stats", "order:fifo_single")
     queue = bed.queue()
     ids = queue.enqueue_many(_jobs(2, 6))
     lost = queue.reserve_many(6, timeout=scaled(5.0), lease=bed.lease)
@@ -203,7 +203,7 @@ def _moment(queue: qcore.Queue) -> float:
 @invariant("Q-GATE-03")
 def test_nobody_waits_behind_a_full_gate(bed: Bed) -> None:
     """Neither plain jobs nor those of other keys, on any level, however many wait there."""
-    _need(bed, "priority", "stats")
+    _need(bed, "priority", "stats", "order:fifo_single")
     queue, many = bed.queue(), bed.many(300, 40)
     queue.enqueue_many(_jobs(1, many, priority=1))
     others = queue.enqueue_many([b"1000", *_jobs(1, 1, "bolt"), qcore.NewJob(b"", priority=-1)])
@@ -243,7 +243,7 @@ def test_the_jobs_of_a_gate_keep_their_order(bed: Bed, limit: int) -> None:
 @invariant("Q-GATE-04")
 def test_the_more_urgent_of_a_gate_comes_first(bed: Bed) -> None:
     """However long the others wait there."""
-    _need(bed, "priority")
+    _need(bed, "priority", "order:fifo_single")
     queue = bed.queue()
     first = queue.enqueue(b"", gate=_gate(1))
     held = taken(queue, LONG)
@@ -267,7 +267,7 @@ def _one_by_one(queue: qcore.Queue) -> list[qcore.Delivery]:
 @invariant("Q-GATE-05", "Q-OBS-04")
 def test_what_waits_at_a_gate_is_ready(bed: Bed) -> None:
     """Counted, shown, found by its id, and gone when it was purged."""
-    _need(bed, "stats", "peek", "purge", "cancel")
+    _need(bed, "stats", "peek", "purge", "cancel", "order:fifo_single")
     queue = bed.queue()
     ids = queue.enqueue_many(_jobs(1, 6))
     held = taken(queue, LONG)
@@ -290,7 +290,7 @@ def test_what_waits_at_a_gate_is_ready(bed: Bed) -> None:
 @invariant("Q-GATE-05", "Q-TTL-01")
 def test_who_waits_at_a_gate_for_too_long_is_dropped(bed: Bed) -> None:
     """And takes up no slot."""
-    _need(bed, "ttl", "stats")
+    _need(bed, "ttl", "stats", "order:fifo_single")
     queue, short = bed.queue(), scaled(0.2)
     queue.enqueue_many(_jobs(1, 1))
     held = taken(queue, LONG)
@@ -417,7 +417,7 @@ def test_tenants_and_gates_go_together(bed: Bed) -> None:
         ]
 
 
-@invariant("Q-GATE-02", "Q-CORE-04")
+@invariant("Q-GATE-02")
 def test_slots_hold_while_everything_happens_at_once(bed: Bed) -> None:
     """Acks, releases, retries and leases that end, with many consumers: all come, none too many."""
     _need(bed, "stats", "release", "retry", "lease")

@@ -66,7 +66,7 @@ def _see_rate(spans: Sequence[Span], rate: int, window: float) -> None:
 @pytest.mark.parametrize("limit", [1, 100])
 def test_a_backlog_comes_so_many_in_each_window(bed: Bed, limit: int) -> None:
     """All of it, in its order; nobody has to ask again for what comes with the next window."""
-    _need(bed, "stats")
+    _need(bed, "stats", "order:fifo_single")
     queue, rate, window = bed.queue(), 4, scaled(0.25)
     ids = queue.enqueue_many(_jobs(_gate(rate, window), 4 * rate))
     began = time.monotonic()
@@ -112,7 +112,7 @@ def test_many_consumers_share_a_window(bed: Bed) -> None:
 @invariant("Q-RATE-02")
 def test_others_do_not_wait_for_a_window(bed: Bed) -> None:
     """Plain jobs and those of other keys go on, also with many that have to wait."""
-    _need(bed, "stats", "peek", "purge")
+    _need(bed, "stats", "peek", "purge", "order:fifo_single")
     queue, many = bed.queue(), bed.many(300, 40)
     queue.enqueue_many(_jobs(_gate(2, _AGES), many))
     others = queue.enqueue_many([b"plain", *_jobs(_gate(1, _AGES, "bolt"), 2)])
@@ -147,7 +147,7 @@ def test_a_window_wakes_whoever_sleeps(bed: Bed) -> None:
 @invariant("Q-RATE-02")
 def test_what_was_cancelled_leaves_its_place_to_the_next(bed: Bed) -> None:
     """Whether it waited first or not."""
-    _need(bed, "cancel", "stats")
+    _need(bed, "cancel", "stats", "order:fifo_single")
     queue = bed.queue()
     ids = queue.enqueue_many(_jobs(_gate(1, scaled(0.3)), 6))
     _taken(queue, 1)
@@ -160,7 +160,7 @@ def test_what_was_cancelled_leaves_its_place_to_the_next(bed: Bed) -> None:
 @invariant("Q-RATE-01")
 def test_both_limits_hold_together(bed: Bed) -> None:
     """Of a key that has them; whichever is reached first."""
-    _need(bed, "concurrency", "stats")
+    _need(bed, "concurrency", "stats", "order:fifo_single")
     queue, window = bed.queue(), scaled(0.3)
     gate = qcore.Gate("acme", concurrency=2, rate=3, window=window)
     ids = queue.enqueue_many(_jobs(gate, 7))
