@@ -33,6 +33,7 @@ from qcore.errors import (
     LeaseLost,
     LimitExceeded,
     NotApplied,
+    NotTracked,
     QcoreError,
     Rejected,
     Unavailable,
@@ -42,6 +43,7 @@ from qcore.job import Job, JobId, Receipt
 from qcore.options import Gate, NewJob
 from qcore.policy import RetryPolicy
 from qcore.queue import Consumer, Delivery, Queue
+from qcore.record import Keep, Record, Try
 from qcore.states import State
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "InvalidUrl",
     "Job",
     "JobId",
+    "Keep",
     "LeaseLost",
     "LimitExceeded",
     "Limits",
@@ -75,15 +78,18 @@ __all__ = [
     "ManualClock",
     "NewJob",
     "NotApplied",
+    "NotTracked",
     "QcoreError",
     "Queue",
     "QueueStats",
     "Receipt",
+    "Record",
     "Rejected",
     "RetryPolicy",
     "Settlement",
     "State",
     "SystemClock",
+    "Try",
     "Unavailable",
     "UnsupportedCapability",
     "Verb",

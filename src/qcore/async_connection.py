@@ -17,8 +17,9 @@ from qcore.consume.opening import Opening, opening
 from qcore.consume.session import Session
 from qcore.errors import Closed
 from qcore.ids import IdSource
-from qcore.options import codec_name, name_of
+from qcore.options import check_keep, codec_name, name_of
 from qcore.policy import RetryPolicy, retry_policy
+from qcore.record import Keep
 
 __all__ = ["AsyncConnection", "connect_async"]
 
@@ -116,7 +117,12 @@ class AsyncConnection:
         return self._home.capabilities
 
     def queue(
-        self, name: str, *, codec: str = "bytes", retry: RetryPolicy | None = None
+        self,
+        name: str,
+        *,
+        codec: str = "bytes",
+        retry: RetryPolicy | None = None,
+        keep: Keep | None = None,
     ) -> AsyncQueue:
         """A queue of this connection; costs nothing until it is used.
 
@@ -125,14 +131,17 @@ class AsyncConnection:
             codec: How bodies are encoded: ``bytes``, ``json`` or ``msgpack``.
             retry: What ``with delivery`` does after an exception; by default five attempts,
                 or no end of them where the adapter sets nothing aside.
+            keep: For how long a record of each job that it enqueues stays behind the job's end;
+                by default no record is kept.
 
         Raises:
-            InvalidInput: If the name or codec is none.
-            UnsupportedCapability: If the adapter cannot keep the policy.
+            InvalidInput: If an argument is wrong.
+            UnsupportedCapability: If the adapter cannot keep the policy, or no records.
         """
         policy = retry_policy(retry, self.capabilities)
         checked = name_of("queue name", name, self.capabilities.limits.name)
-        return AsyncQueue(checked, self._home, codec_name(codec), policy)
+        check_keep(keep, self.capabilities)
+        return AsyncQueue(checked, self._home, codec_name(codec), policy, keep)
 
     async def queues(self) -> list[str]:
         """The names of the queues that the broker keeps in this namespace, sorted.

@@ -28,6 +28,7 @@ from qcore.backend import (
     LoggedJob,
     PeekedJob,
     QueueStats,
+    Records,
     Settle,
     Span,
     Start,
@@ -36,6 +37,7 @@ from qcore.backend import (
     TakeRequest,
 )
 from qcore.capabilities import Capabilities
+from qcore.record import Record
 from qcore.states import State
 
 __all__ = ["lift_inline", "lift_threads"]
@@ -80,16 +82,17 @@ class _Watch:
 
 
 class _Waits:
-    """The waits of all tasks, in one thread for each set of queues."""
+    """The waits of all tasks, in one thread for all that wait for the same."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, wait: Callable[[tuple[str, ...], float], None]) -> None:
         self._backend = backend
+        self._wait = wait
         self._pool = ThreadPoolExecutor(_MOST_WAITS, thread_name_prefix="qcore-wait")
         self._watches: dict[tuple[str, ...], _Watch] = {}
 
-    async def wait(self, queues: Sequence[str], timeout: float) -> None:
-        """Sleep until the backend says that there may be work, at most ``timeout`` seconds."""
-        loop, key = asyncio.get_running_loop(), tuple(queues)
+    async def wait(self, key: tuple[str, ...], timeout: float) -> None:
+        """Sleep until the backend says that it may have come, at most ``timeout`` seconds."""
+        loop = asyncio.get_running_loop()
         watch = self._watches.get(key) or self._start(loop, key, timeout)
         task: asyncio.Future[None] = loop.create_future()
         watch.tasks.add(task)
@@ -110,7 +113,7 @@ class _Waits:
         self, loop: asyncio.AbstractEventLoop, key: tuple[str, ...], timeout: float
     ) -> _Watch:
         watch = self._watches[key] = _Watch(loop.time() + timeout - _SAME_TIME)
-        thread = loop.run_in_executor(self._pool, self._backend.wait, key, timeout)
+        thread = loop.run_in_executor(self._pool, self._wait, key, timeout)
 
         def ended(thread: asyncio.Future[None]) -> None:
             del self._watches[key]
@@ -140,7 +143,8 @@ class _Lifted:
         self._backend = backend
         self._threads = threads
         self._calls = ThreadPoolExecutor(_MOST_CALLS, thread_name_prefix="qcore-call")
-        self._waits = _Waits(backend)
+        self._waits = _Waits(backend, backend.wait)
+        self._ends = _Waits(backend, self._wait_end)
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:
         if not self._threads:
@@ -167,6 +171,7 @@ class _Lifted:
 
     async def close(self) -> None:
         await self._waits.close()
+        await self._ends.close()
         await self._call(self._backend.close)
         self._calls.shutdown(wait=False)
 
@@ -179,7 +184,7 @@ class _Lifted:
         return await self._call(self._backend.take, queue, request, flush)
 
     async def wait(self, queues: Sequence[str], timeout: float) -> None:
-        await self._waits.wait(queues, timeout)
+        await self._waits.wait(tuple(queues), timeout)
 
     async def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
         return await self._call(self._backend.settle, queue, steps, flush)
@@ -222,6 +227,20 @@ class _Lifted:
 
     async def resume(self, queue: str) -> None:
         await self._call(self._control.resume, queue)
+
+    def _wait_end(self, key: tuple[str, ...], timeout: float) -> None:
+        queue, job_id = key
+        self._records.wait_end(queue, job_id, timeout)
+
+    @property
+    def _records(self) -> Records:
+        return cast("Records", self._backend)
+
+    async def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
+        return await self._call(self._records.records, queue, ids)
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        await self._ends.wait((queue, job_id), timeout)
 
     async def subscribe(self, queue: str) -> None:
         await self._call(self._subscriptions.subscribe, queue)

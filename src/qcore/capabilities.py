@@ -59,6 +59,7 @@ KNOWN: Mapping[str, str] = {
     "at_front": "a job can be enqueued before everything that waits on its level",
     "concurrency": "at most so many jobs of a key are in hand at one time, over all consumers",
     "rate": "at most so many jobs of a key are taken in one window of time",
+    "records": "what became of a job, and its result, can be asked for, also behind its end",
     "groups": "any number of named readers, each with progress and dead letters of its own",
     "history": "what was enqueued stays for a time, and can be read again by id and by time",
     "take_at_full_memory": "a full server still hands out and settles what it stores",
@@ -83,6 +84,7 @@ _NOT_IN_A_LOG: Mapping[str, str] = {
     "at_front": "entries of a log keep the order in which they were enqueued",
     "concurrency": "every group takes each entry of a log in its order",
     "rate": "every group takes each entry of a log in its order",
+    "records": "an entry of a log has a state of its own in every group",
 }
 
 

@@ -6,9 +6,9 @@ line, a newline, then the body as raw bytes::
     1{"t":1767225600000,"h":{"k":"v"},"c":"json"}\n{"any":"bytes"}
 
 Header fields: ``t`` producer's time in unix milliseconds, ``h`` headers, ``c`` codec, ``p``
-priority. Absent means empty, ``bytes`` and 0. Fields that this version does not know are kept in
-``Job.extra`` and written again by ``encode_envelope``. A job's mutable state (attempts, crashes,
-deliveries) is never in here.
+priority, ``r`` whether a record is kept. Absent means empty, ``bytes``, 0 and no. Fields that this
+version does not know are kept in ``Job.extra`` and written again by ``encode_envelope``. A job's
+mutable state (attempts, crashes, deliveries) is never in here.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def encode_envelope(job: Job) -> bytes:
         header["c"] = job.codec
     if job.priority:
         header["p"] = job.priority
+    if job.tracked:
+        header["r"] = True
     if job.extra:
         header = {**job.extra, **header}
     return b"%b%b\n%b" % (_VERSION, _json_encoder.encode(header), job.body)
@@ -55,16 +57,18 @@ def decode_envelope(job_id: str, queue: str, stored: bytes) -> Job:
     header, body = _split(job_id, queue, stored)
     headers, at = header.pop("h", {}), header.pop("t", 0)
     codec, priority = header.pop("c", "bytes"), header.pop("p", 0)
+    tracked = header.pop("r", False)
     well_formed = (
         _is_text_by_text(headers)
         and isinstance(codec, str)
         and type(priority) is int
+        and type(tracked) is bool
         and type(at) in (int, float)
         and abs(at) < _END_OF_TIME
     )
     if not well_formed:
         raise Corrupt(f"job {job_id} of queue {queue}: a field of its header has the wrong type")
-    return Job(job_id, queue, body, headers, at / 1000, codec, priority, extra=header)
+    return Job(job_id, queue, body, headers, at / 1000, codec, priority, tracked, header)
 
 
 def _is_text_by_text(value: object) -> bool:

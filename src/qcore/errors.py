@@ -8,6 +8,7 @@
     ├── AdapterNotFound         no installed package registers the scheme
     ├── AdapterConflict         two installed packages register the same scheme
     ├── HistoryGone             the log does not reach back to what was asked for
+    ├── NotTracked              no record is kept of the job, or its time is over
     ├── UnsupportedCapability   the adapter never does this; nothing was sent
     ├── NotApplied              the broker did not do it
     │   ├── Unavailable         not reachable, loading, full: the same call may succeed later
@@ -38,6 +39,7 @@ __all__ = [
     "LeaseLost",
     "LimitExceeded",
     "NotApplied",
+    "NotTracked",
     "QcoreError",
     "Rejected",
     "Unavailable",
@@ -94,6 +96,12 @@ class HistoryGone(QcoreError, LookupError):
     """The log does not reach back to what was asked for, or never held it."""
 
     code = "history-gone"
+
+
+class NotTracked(QcoreError, LookupError):
+    """No record is kept of the job: it was enqueued without, or the record's time is over."""
+
+    code = "not-tracked"
 
 
 class UnsupportedCapability(QcoreError):

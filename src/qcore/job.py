@@ -26,6 +26,7 @@ class Job:
         enqueued_at: The producer's clock at the call, in seconds since the Unix epoch.
         codec: How the body was encoded: ``bytes``, ``json`` or ``msgpack``.
         priority: -4 … 4, larger is more urgent.
+        tracked: Whether a record of it is kept.
         extra: Fields of a newer writer that this version does not know.
     """
 
@@ -36,6 +37,7 @@ class Job:
     enqueued_at: float = 0.0
     codec: str = "bytes"
     priority: int = 0
+    tracked: bool = False
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
 

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import attrs
+import msgspec
 
-from qcore.capabilities import Limits
+from qcore.capabilities import Capabilities, Limits
 from qcore.codec import CODECS
 from qcore.errors import InvalidInput, LimitExceeded
+from qcore.record import Keep
 
 __all__ = [
     "NOTE_LIMIT",
@@ -24,16 +26,19 @@ __all__ = [
     "Gate",
     "NewJob",
     "body_size",
+    "check_keep",
     "codec_name",
     "count",
     "front_flag",
     "headers_of",
     "job_id",
+    "kept_ms",
     "lease_seconds",
     "moment",
     "name_of",
     "note_text",
     "priority_level",
+    "report_text",
     "seconds",
     "timeout_seconds",
     "ttl_seconds",
@@ -87,6 +92,7 @@ class NewJob:
         front: Whether it goes before everything that waits on its level; with neither a delay nor
             a tenant. Of several that are enqueued together the first one is next.
         gate: How many of its kind may be in hand, or taken in a time.
+        keep: For how long a record of it stays behind its end; by default what the queue says.
     """
 
     body: object = attrs.field(kw_only=False)
@@ -100,6 +106,7 @@ class NewJob:
     tenant: str | None = None
     front: bool = False
     gate: Gate | None = None
+    keep: Keep | None = None
 
 
 def seconds(name: str, value: object, *, most: float | None = None) -> float:
@@ -109,16 +116,21 @@ def seconds(name: str, value: object, *, most: float | None = None) -> float:
         InvalidInput: If it is no number, negative, infinite or not a number.
         LimitExceeded: If it is above ``most``.
     """
+    number = _number(name, value, "a number of seconds")
+    if most is not None and number > most:
+        raise LimitExceeded(f"{name} is {number:g} s, more than the limit of {most:g} s")
+    return number
+
+
+def _number(name: str, value: object, kind: str = "a number") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput(f"{name} must be a number of seconds, not {_shown(value)}")
+        raise InvalidInput(f"{name} must be {kind}, not {_shown(value)}")
     try:
         number = float(value)
     except OverflowError:
         raise LimitExceeded(f"{name} is far too large") from None
     if not math.isfinite(number) or number < 0:
         raise InvalidInput(f"{name} must be finite and not negative, not {_shown(value)}")
-    if most is not None and number > most:
-        raise LimitExceeded(f"{name} is {number:g} s, more than the limit of {most:g} s")
     return number
 
 
@@ -149,6 +161,51 @@ def front_flag(new: NewJob) -> bool:
     if new.front and new.tenant is not None:
         raise InvalidInput("tenants take turns, which nobody passes: give front or a tenant")
     return new.front
+
+
+def kept_ms(value: object, limits: Limits) -> tuple[int, int, int]:
+    """For how long a record stays behind each end, in milliseconds; -1 is for ever.
+
+    Raises:
+        InvalidInput: If it is no ``Keep``, or one of its times is none.
+        LimitExceeded: If one of them is longer than a delay may be.
+    """
+    if not isinstance(value, Keep):
+        raise InvalidInput(f"keep must be a Keep, not {type(value).__name__}")
+    done, dead, dropped = (
+        -1 if stays is None else round(seconds(f"keep.{name}", stays, most=limits.delay) * 1000)
+        for name, stays in (("done", value.done), ("dead", value.dead), ("dropped", value.dropped))
+    )
+    return done, dead, dropped
+
+
+def check_keep(value: object, capabilities: Capabilities) -> None:
+    """Refuse what a queue cannot keep of its jobs; ``None`` is nothing.
+
+    Raises:
+        InvalidInput: If it is no ``Keep``, or one of its times is none.
+        UnsupportedCapability: If the adapter keeps no records.
+    """
+    if value is not None:
+        kept_ms(value, capabilities.limits)
+        capabilities.need("records")
+
+
+def report_text(progress: object, meta: object, limits: Limits) -> str:
+    """What a worker reports of its job, as JSON.
+
+    Raises:
+        InvalidInput: If the progress is no number from 0 to 1, or meta is not text by text.
+        LimitExceeded: If meta is larger than headers may be.
+    """
+    said: dict[str, object] = {}
+    if progress is not None:
+        said["progress"] = part = _number("progress", progress)
+        if part > 1:
+            raise InvalidInput(f"progress must lie between 0 and 1, not {_shown(progress)}")
+    if meta is not None:
+        said["meta"] = headers_of(meta, limits)
+    return msgspec.json.encode(said).decode()
 
 
 def timeout_seconds(value: object) -> float | None:

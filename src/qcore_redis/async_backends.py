@@ -22,14 +22,17 @@ from qcore.backend import (
     TakeRequest,
 )
 from qcore.capabilities import Capabilities
+from qcore.record import Record
 from qcore.sansio import Program, arun
 from qcore.states import State
-from qcore_redis.backends import ENDED_WITHIN, FULL_POLL, PROBED, Used
+from qcore_redis.backends import ENDED_WITHIN, FULL_POLL, PROBED, UNHEARD_POLL, Used
 from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
 from qcore_redis.plain import storing
 from qcore_redis.ports.aio import AsyncPort
+from qcore_redis.ports.aio_listening import AsyncListener
 from qcore_redis.probe import judged, probing, scripting, weakest
 from qcore_redis.programs import StoredPrograms, Words
+from qcore_redis.records import is_told
 
 __all__ = ["AsyncStoredBackend"]
 
@@ -46,6 +49,7 @@ class AsyncStoredBackend:
     def __init__(self, programs: StoredPrograms, port: AsyncPort, best: Capabilities) -> None:
         self._programs = programs
         self._port = port
+        self._listener = AsyncListener(port, programs.patience)
         self._best = self._found = best
         self._may_script = True
         self._used = Used()
@@ -69,13 +73,14 @@ class AsyncStoredBackend:
     def interrupt(self) -> None:
         """End every wait."""
         self._port.interrupt()
+        self._listener.interrupt()
 
     async def close(self) -> None:
         """Give back what is claimed, drop kept answers, close the sockets."""
         if self._closed:
             return
         self._closed = True
-        self._port.interrupt()
+        self.interrupt()
         if self._sleeps:
             await asyncio.wait(self._sleeps, timeout=ENDED_WITHIN)
         for alarm in self._owed.values():
@@ -219,6 +224,31 @@ class AsyncStoredBackend:
     async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
         """Make a delayed job due at another time."""
         return await self._run(self._programs.reschedule(queue, job_id, delay_ms, at_ms))
+
+    async def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
+        """What is kept of jobs."""
+        return await self._run(self._programs.records(queue, ids))
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        """Listen until the end of a job is told."""
+        deadline = time.monotonic() + timeout
+        try:
+            ends = await self._listener.listen(self._programs.listen_words(queue))
+        except Refused:
+            # A user who may not listen there looks again soon.
+            alarm: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            await self._port.pause(min(timeout, UNHEARD_POLL), alarm)
+            return
+        try:
+            record = (await self.records(queue, [job_id]))[0]
+            while record is not None and not record.has_ended:
+                await self._listener.watch([ends], max(0.0, deadline - time.monotonic()))
+                told = ends.receive(self._found.limits.batch)
+                # Nothing came: the time is over, the link broke, or somebody wants to stop.
+                if not told or is_told(job_id, told):
+                    return
+        finally:
+            await ends.close()
 
     async def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""

@@ -23,21 +23,27 @@ from qcore.backend import (
     TakeRequest,
 )
 from qcore.capabilities import Capabilities
+from qcore.record import Record
 from qcore.sansio import Program, run
 from qcore.states import State
 from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of, is_full
 from qcore_redis.plain import storing
+from qcore_redis.ports.listening import Listener
 from qcore_redis.ports.sync import SyncPort
 from qcore_redis.probe import judged, probing, scripting, weakest
 from qcore_redis.programs import StoredPrograms, Words
+from qcore_redis.records import is_told
 
-__all__ = ["ENDED_WITHIN", "FULL_POLL", "PROBED", "StoredBackend", "Used"]
+__all__ = ["ENDED_WITHIN", "FULL_POLL", "PROBED", "UNHEARD_POLL", "StoredBackend", "Used"]
 
 N = TypeVar("N")
 T = TypeVar("T")
 
 FULL_POLL = 0.1
 """Seconds between looks while a full server refuses to let us sleep on it."""
+
+UNHEARD_POLL = 0.25
+"""Seconds between looks at the record of a job whose end this user may not be told."""
 
 ENDED_WITHIN = 3.0
 """Seconds that closing gives the waits under way: more than the longest of them takes."""
@@ -98,6 +104,7 @@ class StoredBackend:
     def __init__(self, programs: StoredPrograms, port: SyncPort, best: Capabilities) -> None:
         self._programs = programs
         self._port = port
+        self._listener = Listener(port, programs.patience)
         self._best = self._found = best
         self._may_script = True
         self._used = Used()
@@ -120,13 +127,14 @@ class StoredBackend:
     def interrupt(self) -> None:
         """End every wait."""
         self._port.interrupt()
+        self._listener.interrupt()
 
     def close(self) -> None:
         """Give back what is claimed, drop kept answers, close the sockets."""
         if self._closed.is_set():
             return
         self._closed.set()
-        self._waits.end(self._port.interrupt)
+        self._waits.end(self.interrupt)
         # Where the server is away, others sweep what was claimed, and answers expire.
         with contextlib.suppress(NotSent, SocketLost, Refused):
             for queue, lanes in self._used.items():
@@ -230,6 +238,33 @@ class StoredBackend:
     def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
         """Make a delayed job due at another time."""
         return self._run(self._programs.reschedule(queue, job_id, delay_ms, at_ms))
+
+    def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
+        """What is kept of jobs."""
+        return self._run(self._programs.records(queue, ids))
+
+    def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        """Listen until the end of a job is told."""
+        with self._waits.one() as may_begin:
+            if may_begin:
+                self._listen(queue, job_id, timeout)
+
+    def _listen(self, queue: str, job_id: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        try:
+            ends = self._listener.listen(self._programs.listen_words(queue))
+        except Refused:
+            # A user who may not listen there looks again soon.
+            self._port.pause(min(timeout, UNHEARD_POLL))
+            return
+        with contextlib.closing(ends):
+            record = self.records(queue, [job_id])[0]
+            while record is not None and not record.has_ended:
+                self._listener.watch([ends], deadline - time.monotonic())
+                told = ends.receive(self._found.limits.batch)
+                # Nothing came: the time is over, the link broke, or somebody wants to stop.
+                if not told or is_told(job_id, told):
+                    return
 
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""

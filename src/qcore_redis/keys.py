@@ -22,6 +22,9 @@ key                                type    holds
 ``qc:{n/q}:D:open``                zset    key of a gate to try -> level of who waits there first
 ``qc:{n/q}:D:windows``             zset    key of a gate -> when its window ends
 ``qc:{n/q}:D:rates``               hash    key of a gate -> how many were taken in that window
+``qc:{n/q}:D:records``             hash    id of a tracked job -> its record, a JSON text
+``qc:{n/q}:D:results``             hash    id of a tracked job -> its result
+``qc:{n/q}:D:ends``                zset    id of a tracked job that has ended -> until when it stays
 ``qc:{n/q}:D:gate``                list    a blank for a while after a pause: wakes who waited
 ``qc:{n/q}:D:flush:OWNER:LANE``    string  number and answer of the last flush; expires
 ``qc:{n/q}:D:id:ID``               string  the id that a caller gave; expires after the window
@@ -42,6 +45,8 @@ with ``^gate`` and ``~tenant`` behind it if the job has them, and a token an ele
 ``scripts/lib/gates.lua``. A flow is a tenant, with ``+`` for what became due; a round is counted
 within a level (see ``scripts/lib/fair.lua``). What remains of an
 empty queue: ``meta``; of lists perhaps a blank, of streams the empty streams and perhaps ``bell``.
+
+The ends of tracked jobs are told on the channel that is named as the hash of records.
 
 Pub/Sub stores nothing; its channels are ``qc:DB:{n/q}``, since channels ignore database numbers.
 """

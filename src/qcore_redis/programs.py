@@ -23,12 +23,15 @@ from qcore.backend import (
     Taken,
     TakenJob,
     TakeRequest,
+    Verb,
 )
+from qcore.record import Record
 from qcore.sansio import Program
 from qcore.states import State
 from qcore_redis.faults import Refused
 from qcore_redis.keys import LEVELS, QueueKeys, meta_pattern, queue_of_meta
 from qcore_redis.ports.settings import LONGEST_BLOCK
+from qcore_redis.records import read_record
 from qcore_redis.scripts import Script, load
 
 __all__ = ["StoredPrograms", "Words", "evaluate", "own_keys"]
@@ -81,7 +84,8 @@ class StoredPrograms:
         self._namespace = str(setup.params["namespace"])
         self._limits = (setup.params["crash_limit"], setup.params["delivery_cap"])
         self._window_ms = max(1, round(setup.params["dedup_window"] * 1000))
-        self._kept_ms = max(_ANSWER_KEPT_MS, round(setup.params["patience"] * 4000))
+        self.patience = float(setup.params["patience"])
+        self._kept_ms = max(_ANSWER_KEPT_MS, round(self.patience * 4000))
         self.has_blmove = True
         self._bound: dict[tuple[str, str], list[str]] = {}
         self._queues: dict[str, QueueKeys] = {}
@@ -167,7 +171,8 @@ class StoredPrograms:
         """Do each step in one script call."""
         args: list[Any] = [flush.number, self._kept_ms]
         for step in steps:
-            args += (step.token, step.verb.value, step.millis, step.note)
+            said = step.result if step.verb is Verb.ACK else step.note
+            args += (step.token, step.verb.value, step.millis, said)
         reply = yield from self._call("settle", queue, args, flush)
         return [flag == _DONE for flag in reply]
 
@@ -259,6 +264,15 @@ class StoredPrograms:
             said, where = yield from self._call("reschedule", queue, args)
         return said != b""
 
+    def records(self, queue: str, ids: Sequence[str]) -> Program[Words, list[Record | None]]:
+        """What is kept of jobs."""
+        reply = yield from self._call("record", queue, ids)
+        return [read_record(job_id, *reply[2 * at : 2 * at + 2]) for at, job_id in enumerate(ids)]
+
+    def listen_words(self, queue: str) -> Words:
+        """The command that makes a connection hear of the ends of tracked jobs."""
+        return ("SUBSCRIBE", self.keys(queue).one("records"))
+
     def pause(self, queue: str, *, on: bool) -> Program[Words, None]:
         """Pause a queue, or let it go on."""
         yield from self._call("pause", queue, ("pause" if on else "resume",))
@@ -310,9 +324,13 @@ def _level(priority: int) -> int:
 
 def _options(job: Enqueue) -> str:
     """What not every job has, as ``;name=value`` each."""
-    gate = None if job.gate is None else _gate(job.gate)
-    front = 1 if job.front else None
-    said = {"ttl": job.ttl_ms, "tenant": job.tenant, "front": front, "gate": gate}
+    said = {
+        "ttl": job.ttl_ms,
+        "tenant": job.tenant,
+        "front": 1 if job.front else None,
+        "gate": None if job.gate is None else _gate(job.gate),
+        "keep": None if job.keep_ms is None else ",".join(map(str, job.keep_ms)),
+    }
     return "".join(f";{name}={value}" for name, value in said.items() if value is not None)
 
 

@@ -21,7 +21,7 @@ _YES = Claim(value=True)
 _LEASED = (
     *("fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive", "attempts"),
     *("delay", "priority", "idempotent_id", "dedup", "replay", "stats", "peek", "purge"),
-    *("take_at_full_memory", "pause", "cancel", "ttl", "reschedule", "fair"),
+    *("take_at_full_memory", "pause", "cancel", "ttl", "reschedule", "fair", "records"),
     *("at_front", "concurrency", "rate"),
 )
 """What only a queue that stores can offer."""

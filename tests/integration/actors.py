@@ -112,6 +112,7 @@ class Line(Protocol):
         tenant: str | None = None,
         front: bool = False,
         gate: qcore.Gate | None = None,
+        keep: qcore.Keep | None = None,
     ) -> qcore.JobId:
         """Enqueue."""
         ...
@@ -162,6 +163,14 @@ class Line(Protocol):
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove."""
+        ...
+
+    def get(self, job_id: str) -> qcore.Record:
+        """Get the record of a job."""
+        ...
+
+    def wait(self, job_id: str, timeout: float | None = None) -> qcore.Record:
+        """Wait for the end of a job."""
         ...
 
     def cancel(self, job_id: str) -> qcore.State | None:

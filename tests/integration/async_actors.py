@@ -220,6 +220,14 @@ class AsyncLine:
         """Remove."""
         return self.portal.call(self.inner.remove(ids))
 
+    def get(self, job_id: str) -> qcore.Record:
+        """Get the record of a job."""
+        return self.portal.call(self.inner.get(job_id))
+
+    def wait(self, job_id: str, timeout: float | None = None) -> qcore.Record:
+        """Wait for the end of a job."""
+        return self.portal.call(self.inner.wait(job_id, timeout))
+
     def cancel(self, job_id: str) -> qcore.State | None:
         """Cancel."""
         return self.portal.call(self.inner.cancel(job_id))

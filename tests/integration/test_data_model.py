@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import qcore_redis.keys
-from qcore import Gate, NewJob
+from qcore import Gate, Keep, NewJob
 from qcore.backend import Settle, TakeRequest, Verb
 from tests.integration.actors import Line
 from tests.integration.stage import EDGES, Stage, as_bytes, held, places, texts
@@ -36,6 +36,9 @@ def pattern(name: str) -> re.Pattern[str]:
 def touch_everything(stage: Stage) -> None:
     """Leave every kind of key behind, those that come and go included."""
     line = stage.line()
+    line.enqueue(b"tracked", keep=Keep())
+    (tracked,) = stage.client.take("work", TakeRequest(1, 30_000)).jobs
+    assert stage.client.settle("work", [Settle(tracked.token, Verb.ACK, result=b"bytes\n1")])
     wait_at_gates(line)
     line.enqueue_many([NewJob(b"%d" % level, priority=level) for level in range(-4, 5)])
     line.enqueue(b"named", id="order:1", dedup="dedup.1")

@@ -60,7 +60,7 @@ def enqueue_all_sorts(queue: qcore.Queue) -> None:
     queue.enqueue(b"b", priority=2, id="b")
     queue.enqueue(b"c", delay=1000.0, dedup="c")
     queue.enqueue_many([b"d", b"e", b"f", b"g", b"h"])
-    queue.enqueue(b"i", tenant="acme")
+    queue.enqueue(b"i", tenant="acme", keep=qcore.Keep())
 
 
 def denied(server: Server) -> list[str]:

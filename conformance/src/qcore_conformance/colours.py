@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from enum import StrEnum
 from typing import Any, Self, cast
 
+import attrs
+
 import qcore
 
 __all__ = ["Colour", "LoopThread", "connected"]
@@ -146,7 +148,7 @@ def bare(value: Any) -> Any:
     if isinstance(value, _StandIn):
         return value.twin()
     if isinstance(value, qcore.Settlement):
-        return qcore.Settlement(bare(value.delivery), value.verb, value.seconds, value.note)
+        return attrs.evolve(value, delivery=bare(value.delivery))
     if _is_list(value):
         return [bare(one) for one in value]
     return value

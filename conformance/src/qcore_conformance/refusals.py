@@ -145,6 +145,14 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.enqueue(b"refused", gate=_OFTEN),
         lambda scene: scene.put(gate=_OFTEN),
     ),
+    "records": (
+        lambda scene: scene.queue.enqueue(b"refused", keep=qcore.Keep()),
+        lambda scene: scene.put(keep=qcore.Keep()),
+        lambda scene: scene.connection.queue("q", keep=qcore.Keep()),
+        lambda scene: scene.queue.get(scene.delivery.job.id),
+        lambda scene: scene.queue.get_many([scene.delivery.job.id]),
+        lambda scene: scene.queue.wait(scene.delivery.job.id, timeout=0.0),
+    ),
     "groups": (
         lambda scene: scene.queue.subscribe("all"),
         lambda scene: scene.queue.subscribe("new"),

@@ -7,6 +7,7 @@ come again, so that no lease may be long.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import qcore
 
 from .calls import CALLS, Call, Counts, fill
 
-__all__ = ["PRODUCTIONS", "STEPS", "Step", "step_named"]
+__all__ = ["KEPT", "PRODUCTIONS", "RECORDED", "STEPS", "Step", "step_named"]
 
 Act = Callable[[qcore.Queue, Sequence[qcore.Delivery], float], object]
 
@@ -212,6 +213,115 @@ PRODUCTIONS: Mapping[str, Step] = {
 """Steps of producers, by their names; what they leave is looked at byte by byte."""
 
 
+KEPT: Sequence[str] = ("kept-0", "kept-1")
+"""The ids of the jobs of ``RECORDED``."""
+
+
+def _kept(*_: object) -> list[qcore.NewJob]:
+    return [qcore.NewJob(b"", id=name, keep=qcore.Keep()) for name in KEPT]
+
+
+def _store_kept(queue: qcore.Queue, _lease: float) -> None:
+    queue.enqueue_many(_kept())
+
+
+def _kill_kept(queue: qcore.Queue, lease: float) -> None:
+    _store_kept(queue, lease)
+    for delivery in queue.reserve_many(2, 0.0):
+        delivery.dead_letter("no good")
+
+
+def _lose_kept(queue: qcore.Queue, lease: float) -> None:
+    """Two jobs whose leases are over, and nobody has looked since."""
+    _store_kept(queue, lease)
+    queue.reserve_many(2, 0.0, lease)
+    time.sleep(1.1 * lease)
+
+
+def _settle_kept(verb: qcore.Verb, seconds: float = 0.0) -> Act:
+    """Settle both in one flush; an ack with a result."""
+    result = b"result" if verb is qcore.Verb.ACK else None
+
+    def act(queue: qcore.Queue, hands: Sequence[qcore.Delivery], _: float) -> object:
+        return queue.settle_many(
+            [qcore.Settlement(hand, verb, seconds, "why", result) for hand in hands]
+        )
+
+    return act
+
+
+def _recorded(
+    name: str,
+    act: Act,
+    states: Sequence[Counts],
+    *,
+    prepare: Callable[[qcore.Queue, float], object] = _store_kept,
+    needs: Sequence[str] = (),
+    held: int = 0,
+) -> Step:
+    needs = ("records", "idempotent_id", "peek", *needs)
+    return Step(f"recorded-{name}", act, states, needs, prepare=prepare, held=held)
+
+
+_READY, _HELD = {"ready": 2}, {"held": 2}
+
+RECORDED: Mapping[str, Step] = {
+    step.name: step
+    for step in (
+        _recorded(
+            "enqueue",
+            lambda queue, _hands, _lease: queue.enqueue_many(_kept()),
+            ({}, _READY),
+            prepare=lambda _queue, _lease: None,
+        ),
+        _recorded("take", _take, (_READY, _HELD), needs=("lease",)),
+        _recorded("ack", _settle_kept(qcore.Verb.ACK), (_HELD, {"acked": 2}), held=2),
+        _recorded("release", _settle_kept(qcore.Verb.RELEASE), (_HELD, _READY), held=2),
+        _recorded(
+            "retry",
+            _settle_kept(qcore.Verb.RETRY, 60.0),
+            (_HELD, {"delayed": 2}),
+            needs=("retry",),
+            held=2,
+        ),
+        _recorded(
+            "dead-letter",
+            _settle_kept(qcore.Verb.DEAD_LETTER),
+            (_HELD, {"dead": 2}),
+            needs=("dead_letter",),
+            held=2,
+        ),
+        _recorded(
+            "recover",
+            _take,
+            (_HELD, {"held": 1, "ready": 1}),
+            prepare=_lose_kept,
+            needs=("lease",),
+        ),
+        _recorded(
+            "redrive",
+            lambda queue, _hands, _lease: queue.redrive(),
+            ({"dead": 2}, _READY),
+            prepare=_kill_kept,
+            needs=("redrive", "dead_letter"),
+        ),
+        _recorded(
+            "cancel",
+            lambda queue, _hands, _lease: queue.cancel(KEPT[0]),
+            (_READY, {"ready": 1, "dropped": 1}),
+            needs=("cancel",),
+        ),
+        _recorded(
+            "purge",
+            lambda queue, _hands, _lease: queue.purge(),
+            (_READY, {"dropped": 2}),
+            needs=("purge",),
+        ),
+    )
+}
+"""Steps with tracked jobs; what their records say is compared with where the jobs are."""
+
+
 def step_named(name: str) -> Step:
     """The step of that name."""
-    return STEPS[name] if name in STEPS else PRODUCTIONS[name]
+    return {**STEPS, **PRODUCTIONS, **RECORDED}[name]

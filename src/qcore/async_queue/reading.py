@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar, cast
 
-from qcore.async_queue.steering import AsyncSteering
+from qcore.async_queue.recording import AsyncRecording
 from qcore.backend import AsyncGroups, AsyncHistory, AsyncSubscriptions
 from qcore.consume.async_home import AsyncHome
 from qcore.consume.commit import Effect
@@ -26,7 +26,7 @@ __all__ = ["AsyncReading"]
 T = TypeVar("T")
 
 
-class AsyncReading(AsyncSteering):
+class AsyncReading(AsyncRecording):
     """The calls of a queue that read it more than once; they need ``groups`` or ``history``."""
 
     def __init__(self, name: str, home: AsyncHome) -> None:

@@ -3,7 +3,7 @@
 In: batches of values, already validated. Out: batches of values, one for each input, in order.
 ``take`` never blocks and ``wait`` never takes; a timeout of ``wait`` is an ordinary return. The
 mandatory core is ``open``, ``close``, ``interrupt``, ``enqueue``, ``take``, ``wait``, ``settle``,
-``health``, ``classify`` and ``native``. ``Inspection``, ``Control``, ``Groups``,
+``health``, ``classify`` and ``native``. ``Inspection``, ``Control``, ``Records``, ``Groups``,
 ``History`` and ``Subscriptions`` are optional, and declared by capabilities.
 
 An adapter must NOT:
@@ -34,11 +34,13 @@ from qcore.backend.optional import (
     AsyncGroups,
     AsyncHistory,
     AsyncInspection,
+    AsyncRecords,
     AsyncSubscriptions,
     Control,
     Groups,
     History,
     Inspection,
+    Records,
     Subscriptions,
 )
 from qcore.backend.values import (
@@ -68,6 +70,7 @@ __all__ = [
     "AsyncGroups",
     "AsyncHistory",
     "AsyncInspection",
+    "AsyncRecords",
     "AsyncSubscriptions",
     "Backend",
     "Control",
@@ -83,6 +86,7 @@ __all__ = [
     "Modal",
     "PeekedJob",
     "QueueStats",
+    "Records",
     "Settle",
     "Setup",
     "Span",

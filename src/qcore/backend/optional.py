@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from qcore.backend.values import LoggedJob, PeekedJob, QueueStats, Span, Start
+from qcore.record import Record
 from qcore.states import State
 
 __all__ = [
@@ -13,11 +14,13 @@ __all__ = [
     "AsyncGroups",
     "AsyncHistory",
     "AsyncInspection",
+    "AsyncRecords",
     "AsyncSubscriptions",
     "Control",
     "Groups",
     "History",
     "Inspection",
+    "Records",
     "Subscriptions",
 ]
 
@@ -121,6 +124,36 @@ class AsyncControl(Protocol):
 
     async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
         """As ``Control.reschedule``."""
+        ...
+
+
+class Records(Protocol):
+    """Optional: ``records``, what is kept about jobs that were enqueued with ``keep_ms``.
+
+    A record changes in the same step as the state of its job. One whose time is over is not there.
+    """
+
+    def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
+        """The records of jobs; ``None`` for each of which there is none."""
+        ...
+
+    def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        """Sleep until a job has ended or has no record, at most ``timeout`` seconds.
+
+        An end that came before is not missed. Returning early is allowed.
+        """
+        ...
+
+
+class AsyncRecords(Protocol):
+    """As ``Records``, awaited."""
+
+    async def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
+        """As ``Records.records``."""
+        ...
+
+    async def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        """As ``Records.wait_end``; cancelling it is harmless."""
         ...
 
 

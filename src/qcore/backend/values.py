@@ -37,6 +37,7 @@ class Verb(StrEnum):
     DEAD_LETTER = "dead_letter"
     EXTEND = "extend"
     START = "start"
+    REPORT = "report"
 
 
 class Fault(Enum):
@@ -97,6 +98,8 @@ class Enqueue:
         front: Whether it goes before everything that waits on its level; with neither a delay nor
             a tenant. Of several that are stored together the first one is next.
         gate: What it has to pass when it is taken; ``None`` for nothing.
+        keep_ms: Milliseconds that its record stays behind each end, see ``Keep``: done, dead,
+            dropped; -1 for ever, 0 not at all. ``None`` if no record is kept.
     """
 
     id: str
@@ -110,6 +113,7 @@ class Enqueue:
     tenant: str | None = None
     front: bool = False
     gate: GateLimits | None = None
+    keep_ms: tuple[int, int, int] | None = None
 
 
 @attrs.frozen
@@ -183,13 +187,16 @@ class Settle:
         token: As in ``TakenJob``.
         verb: What to do.
         millis: The delay of a retry or the length of an extended lease, in milliseconds.
-        note: The error of a retry or the reason of a dead letter, kept for inspection.
+        note: The error of a retry or the reason of a dead letter, kept for inspection; of a
+            report what goes into the record.
+        result: What an ack puts into the record, opaque; empty for nothing.
     """
 
     token: str
     verb: Verb
     millis: int = 0
     note: str = ""
+    result: bytes = b""
 
 
 @attrs.frozen

@@ -26,7 +26,7 @@ BUILT_IN: Mapping[str, tuple[str, str]] = MappingProxyType(
         "adapters": ("qcore.cli.adapters:adapters", "Show adapters and what they promise."),
         "dead": ("qcore.cli.dead:dead", "Look at dead jobs, send them back or drop them."),
         "demo": ("qcore.cli.demo.command:demo", "Kill a consumer and see what each design loses."),
-        "job": ("qcore.cli.job:job", "Cancel or reschedule single jobs."),
+        "job": ("qcore.cli.job:job", "Show, cancel or reschedule single jobs."),
         "queue": ("qcore.cli.queues:queue", "Look into queues, put jobs in, take jobs out."),
     }
 )

@@ -19,6 +19,7 @@ from qcore.errors import (
     Indeterminate,
     InvalidInput,
     LeaseLost,
+    NotTracked,
     QcoreError,
     UnsupportedCapability,
 )
@@ -45,6 +46,7 @@ _CODES: Mapping[type[BaseException], Exit] = MappingProxyType(
         AdapterNotFound: Exit.UNMET,
         AdapterConflict: Exit.UNMET,
         HistoryGone: Exit.UNMET,
+        NotTracked: Exit.NOTHING,
         UnsupportedCapability: Exit.UNMET,
         Indeterminate: Exit.INDETERMINATE,
         LeaseLost: Exit.INDETERMINATE,

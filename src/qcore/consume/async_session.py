@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from qcore.backend import (
     AsyncBackend,
+    AsyncRecords,
     Enqueue,
     Enqueued,
     Flush,
@@ -21,6 +22,7 @@ from qcore.backend import (
 from qcore.capabilities import Capabilities
 from qcore.consume.async_flushes import AsyncFlushes
 from qcore.consume.commit import Effect, Pause, closed
+from qcore.consume.ending import Await, Recall, ending
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Terms
 from qcore.consume.leftovers import Leftovers
@@ -29,6 +31,7 @@ from qcore.consume.session import LANES, RING_AGAIN, check, tokens_of
 from qcore.consume.unanswered import Unanswered
 from qcore.errors import Closed, QcoreError
 from qcore.log import JOB_UNFIT, Logger
+from qcore.record import Record
 from qcore.sansio import arun
 
 __all__ = ["AsyncSession"]
@@ -219,6 +222,27 @@ class AsyncSession:
         with self._waiting():
             check(stopped)
             await self.look("wait for jobs", self.backend.wait, [queue], seconds)
+
+    async def await_end(self, timeout: float | None, queue: str, job_id: str) -> Record | None:
+        """Look at a record until its job has ended, at most ``timeout`` seconds.
+
+        Returns:
+            The record as it was seen last; ``None`` if there is none.
+        """
+        backend = cast("AsyncRecords", self.backend)
+
+        async def perform(step: Recall | Await | Pause) -> Any:
+            if isinstance(step, Recall):
+                return (await self.look("read the record", backend.records, queue, [job_id]))[0]
+            if isinstance(step, Await):
+                with self._waiting():
+                    await self.look("await the end", backend.wait_end, queue, job_id, step.seconds)
+                return None
+            if await self._flushes.rest(step.seconds):
+                return True
+            raise closed()
+
+        return await arun(ending(timeout, self._monotonic), perform)
 
     @contextmanager
     def _waiting(self) -> Generator[None]:

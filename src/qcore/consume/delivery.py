@@ -9,12 +9,16 @@ from typing import Any
 from qcore.backend import Settle, Taken, TakenJob, Verb
 from qcore.capabilities import Capabilities
 from qcore.codec import decode_body, decode_envelope
-from qcore.errors import Corrupt, LeaseLost
+from qcore.errors import Corrupt, LeaseLost, NotTracked
 from qcore.job import Job, Receipt
-from qcore.options import note_text
+from qcore.options import body_size, note_text, report_text
 from qcore.policy import Abandon, RetryPolicy
+from qcore.record import encode_result
 
-__all__ = ["BaseDelivery", "intake"]
+__all__ = ["GOES_ON", "BaseDelivery", "intake"]
+
+GOES_ON = (Verb.EXTEND, Verb.START, Verb.REPORT)
+"""The verbs behind which a delivery is still in hand."""
 
 
 def intake(
@@ -91,6 +95,7 @@ class BaseDelivery:
         self._refused = False
         self._settled = False
         self._pid = os.getpid()
+        self.stored_result = b""
 
     def __repr__(self) -> str:
         """The delivery without its body."""
@@ -122,6 +127,28 @@ class BaseDelivery:
         """Whether this program has ended the delivery."""
         return self._settled
 
+    def set_result(self, value: object) -> None:
+        """Give the result of the work; the ack puts it into the record of the job.
+
+        Args:
+            value: Whatever the codec of the job's body can write.
+
+        Raises:
+            NotTracked: If no record is kept of the job.
+            InvalidInput: If the codec cannot write the value.
+            LimitExceeded: If it is larger than a body may be.
+        """
+        self._check_tracked()
+        stored = encode_result(self.job.codec, value)
+        self.stored_result = body_size(stored, self._capabilities.limits)
+
+    def _check_tracked(self) -> None:
+        if not self.job.tracked:
+            raise NotTracked(
+                f"no record is kept of {self!r}: enqueue it with keep=Keep(), or from a queue that "
+                "has it"
+            )
+
     def lose(self) -> None:
         """Note that the broker gave the job to somebody else."""
         self._refused = True
@@ -145,9 +172,20 @@ class BaseDelivery:
         if verb is Verb.ACK and not self._explicit:
             return None
         if verb is not Verb.ACK:
-            self._capabilities.need(verb.value)
+            self._capabilities.need("records" if verb is Verb.REPORT else verb.value)
         self.check_own()
-        return Settle(self.receipt.token, verb, millis, note)
+        result = self.stored_result if verb is Verb.ACK else b""
+        return Settle(self.receipt.token, verb, millis, note, result)
+
+    def _report(self, progress: object, meta: object) -> str:
+        """What to put into the record.
+
+        Raises:
+            NotTracked: If no record is kept of the job.
+            InvalidInput: If an argument is wrong.
+        """
+        self._check_tracked()
+        return report_text(progress, meta, self._capabilities.limits)
 
     def check_own(self) -> None:
         """Refuse what only the process that reserved the job may do.
@@ -162,7 +200,7 @@ class BaseDelivery:
         """Remember what the broker said of a step."""
         if not held:
             self._refused = True
-        elif verb not in (Verb.EXTEND, Verb.START):
+        elif verb not in GOES_ON:
             self._settled = True
 
     def _note_outcome(self, verb: Verb, held: Sequence[bool]) -> None:

@@ -19,11 +19,13 @@ from qcore.options import (
     front_flag,
     headers_of,
     job_id,
+    kept_ms,
     moment,
     priority_level,
     seconds,
     ttl_seconds,
 )
+from qcore.record import Keep
 
 __all__ = ["Drafter", "checked_due", "gate_limits", "job_ids"]
 
@@ -41,12 +43,14 @@ class Drafter:
         codec: How values become bytes.
         new_id: Makes an id for a job that came without one.
         now: Tells the producer's time, in seconds since the Unix epoch.
+        keep: What is kept of a job that does not say so itself.
     """
 
     queue: str
     codec: str
     new_id: Callable[[], str]
     now: Callable[[], float]
+    keep: Keep | None = None
 
     def draft(self, jobs: Iterable[object], capabilities: Capabilities) -> list[Enqueue]:
         """Check and encode jobs; a plain value is a job without options.
@@ -80,7 +84,9 @@ class Drafter:
         dedup = None if new.dedup is None else job_id("dedup", new.dedup, limits.name)
         _need(capabilities, delay=delay > 0 or due is not None, priority=priority != 0)
         ttl = None if new.ttl is None else ttl_seconds(new.ttl, limits)
-        _need(capabilities, ttl=ttl is not None)
+        keep = new.keep or self.keep
+        kept = None if keep is None else kept_ms(keep, limits)
+        _need(capabilities, ttl=ttl is not None, records=kept is not None)
         _need(capabilities, idempotent_id=given is not None, dedup=dedup is not None)
         tenant = None if new.tenant is None else job_id("tenant", new.tenant, limits.name)
         front = front_flag(new)
@@ -99,6 +105,7 @@ class Drafter:
             enqueued_at=now,
             codec=self.codec,
             priority=priority,
+            tracked=kept is not None,
         )
         return Enqueue(
             id=job.id,
@@ -112,6 +119,7 @@ class Drafter:
             tenant=tenant,
             front=front,
             gate=gate,
+            keep_ms=kept,
         )
 
 

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from qcore.backend import (
     Backend,
     Enqueue,
     Enqueued,
     Flush,
+    Records,
     Settle,
     Taken,
     TakeRequest,
@@ -25,6 +26,7 @@ from qcore.backend import (
 )
 from qcore.capabilities import Capabilities
 from qcore.consume.commit import Effect, Pause, Reentered, closed
+from qcore.consume.ending import Await, Recall, ending
 from qcore.consume.faults import explaining
 from qcore.consume.flushes import Flushes, Terms
 from qcore.consume.leftovers import Leftovers
@@ -32,6 +34,7 @@ from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, reserving, 
 from qcore.consume.unanswered import Unanswered
 from qcore.errors import Closed, QcoreError
 from qcore.log import JOB_UNFIT, Logger
+from qcore.record import Record
 from qcore.sansio import run
 
 __all__ = ["LANES", "RING_AGAIN", "Session", "Stopped", "check", "tokens_of"]
@@ -241,6 +244,26 @@ class Session:
         with self._waiting():
             check(stopped)
             self.look("wait for jobs", self.backend.wait, [queue], seconds)
+
+    def await_end(self, timeout: float | None, queue: str, job_id: str) -> Record | None:
+        """Look at a record until its job has ended, at most ``timeout`` seconds.
+
+        Returns:
+            The record as it was seen last; ``None`` if there is none.
+        """
+        backend = cast("Records", self.backend)
+
+        def perform(step: Recall | Await | Pause) -> Any:
+            if isinstance(step, Recall):
+                return self.look("read the record", backend.records, queue, [job_id])[0]
+            if isinstance(step, Await):
+                with self._waiting():
+                    return self.look("await the end", backend.wait_end, queue, job_id, step.seconds)
+            if self._flushes.rest(step.seconds):
+                return True
+            raise closed()
+
+        return run(ending(timeout, self._monotonic), perform)
 
     @contextmanager
     def _waiting(self) -> Generator[None]:

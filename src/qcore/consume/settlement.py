@@ -34,12 +34,14 @@ class Settlement:
         verb: ``ack``, ``release``, ``retry``, ``dead_letter`` or ``extend``.
         seconds: The delay of a retry, or the length of an extended lease.
         note: The error of a retry, or the reason of a dead letter.
+        result: What an ack puts into the record of a tracked job, in the codec of its body.
     """
 
     delivery: object
     verb: Verb = attrs.field(default=Verb.ACK, converter=_verb)
     seconds: float = 0.0
     note: str = ""
+    result: object = None
 
 
 def settlement_steps(
@@ -65,12 +67,25 @@ def _step(queue: str, one: object, capabilities: Capabilities) -> Settle:
     if not isinstance(one, Settlement):
         raise InvalidInput(f"a settlement must be a Settlement, not {type(one).__name__}")
     token, limits = _token(queue, one.delivery), capabilities.limits
+    if one.result is not None:
+        _note_result(one)
     if one.verb is not Verb.ACK:
         capabilities.need(one.verb.value)
     if one.verb is Verb.EXTEND:
         return Settle(token, one.verb, round(lease_seconds(one.seconds, limits) * 1000))
     delay = seconds("seconds", one.seconds, most=limits.delay)
-    return Settle(token, one.verb, round(delay * 1000), note_text("note", one.note))
+    step = Settle(token, one.verb, round(delay * 1000), note_text("note", one.note))
+    if one.verb is Verb.ACK and isinstance(one.delivery, BaseDelivery):
+        return attrs.evolve(step, result=one.delivery.stored_result)
+    return step
+
+
+def _note_result(one: Settlement) -> None:
+    if one.verb is not Verb.ACK:
+        raise InvalidInput(f"only an ack has a result, and this is a {one.verb}")
+    if not isinstance(one.delivery, BaseDelivery):
+        raise InvalidInput("a result needs the delivery, since a receipt knows no codec")
+    one.delivery.set_result(one.result)
 
 
 def _token(queue: str, delivery: object) -> str:

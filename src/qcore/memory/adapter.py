@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ from qcore.errors import InvalidUrl
 from qcore.memory.bells import Bells, Sleeper
 from qcore.memory.promises import PROMISES
 from qcore.memory.store import MemoryQueue
+from qcore.record import Record
 from qcore.states import State
 from qcore.url import Parameter, Url
 
@@ -134,7 +136,11 @@ class MemoryBackend:
         with self._store.lock:
             now = self._clock.time()
             line = self._store.queues.get(self._line(queue)) or self._new_queue()
+            line.ledger.tell(now)
             answer = act(line, now)
+            if line.ledger.ended:
+                line.ledger.ended = False
+                self._store.bells.ring(self._ends(queue), sys.maxsize)
             if self.sleepers(queue):
                 self._ring(queue, line, now)
             return answer
@@ -162,11 +168,18 @@ class MemoryBackend:
         """Sleep until one of the queues may have a job to take."""
         with self._store.lock:
             pause = min([timeout, *(self._pause(queue) for queue in queues)])
-            lines = [self._line(queue) for queue in queues]
-            sleeper = Sleeper(lines, self, time.monotonic() + pause)
-            self._store.bells.enter(sleeper)
+            sleeper = self._asleep([self._line(queue) for queue in queues], pause)
+        self._sleep(sleeper, pause)
+
+    def _asleep(self, lines: Sequence[_Line], seconds: float) -> Sleeper:
+        """Somebody who will be woken for one of these lines; made under the lock."""
+        sleeper = Sleeper(lines, self, time.monotonic() + seconds)
+        self._store.bells.enter(sleeper)
+        return sleeper
+
+    def _sleep(self, sleeper: Sleeper, seconds: float) -> None:
         try:
-            sleeper.sleep(max(0.0, pause))
+            sleeper.sleep(max(0.0, seconds))
         finally:
             with self._store.lock:
                 self._store.bells.leave(sleeper)
@@ -233,6 +246,23 @@ class MemoryBackend:
             return line.reschedule(job_id, due, now)
 
         return self._act(queue, act)
+
+    def _ends(self, queue: str) -> _Line:
+        """Where those wait who wait for an end; no queue has such a name."""
+        return str(self._params["namespace"]), f"{queue} ends"
+
+    def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
+        """The records of jobs."""
+        return self._act(queue, lambda line, _: line.ledger.records(ids))
+
+    def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        """Sleep until a job of the queue ends."""
+        with self._store.lock:
+            record = self.records(queue, [job_id])[0]
+            if record is None or record.has_ended:
+                return
+            sleeper = self._asleep([self._ends(queue)], timeout)
+        self._sleep(sleeper, timeout)
 
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""

@@ -43,6 +43,7 @@ PROMISES = Capabilities(
                 "at_front",
                 "concurrency",
                 "rate",
+                "records",
                 "thread_safe",
             ]
         },

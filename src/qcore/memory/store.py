@@ -24,6 +24,7 @@ from qcore.backend import (
 )
 from qcore.memory.entry import Entry
 from qcore.memory.gates import Gates
+from qcore.memory.ledger import Ledger
 from qcore.memory.rounds import Rounds
 from qcore.options import PRIORITIES
 from qcore.states import INSPECTABLE, Event, State
@@ -43,6 +44,9 @@ class MemoryQueue:
         crash_limit: Crashes before a job is set aside.
         delivery_cap: Lost deliveries before a job is set aside.
         dedup_window: Seconds that a caller's id or dedup key is known.
+
+    Attributes:
+        ledger: The records of the jobs that are tracked.
     """
 
     crash_limit: int
@@ -63,6 +67,7 @@ class MemoryQueue:
     _answers: dict[tuple[str, str], tuple[int, Any]] = attrs.field(
         factory=dict[tuple[str, str], tuple[int, Any]]
     )
+    ledger: Ledger = attrs.field(factory=Ledger)
     _paused: bool = False
     _enqueued: int = 0
     _acked: int = 0
@@ -120,6 +125,8 @@ class MemoryQueue:
             fronts.append(entry)
         else:
             self._append(entry)
+        if job.keep_ms is not None:
+            self.ledger.begin(entry, job.keep_ms)
         return Enqueued(job.id)
 
     def _append(self, entry: Entry) -> None:
@@ -195,8 +202,7 @@ class MemoryQueue:
     def _goes_on(self, entry: Entry, chosen: list[Entry], now: float) -> bool:
         """Choose a job, unless it is late or has to wait at its gate."""
         if entry.expires <= now:
-            entry.move(Event.LATE)
-            self._dropped += 1
+            self._drop(entry, Event.LATE)
             return False
         if entry.gate is not None and not self._gates.room(entry, now):
             self._gates.park(entry, entry.gate)
@@ -212,6 +218,7 @@ class MemoryQueue:
         entry.until, entry.started = until, started
         entry.token = f"{entry.id}|{entry.number}|{owner}"
         self._held[entry.token] = entry
+        self.ledger.note(entry, Event.TAKE, owner)
         return TakenJob(
             token=entry.token,
             id=entry.id,
@@ -239,6 +246,7 @@ class MemoryQueue:
                 self._bury(entry, Event.EXHAUST, f"{entry.lost} deliveries were lost")
             else:
                 entry.move(Event.EXPIRE)
+                self.ledger.note(entry, Event.EXPIRE)
                 self._put_back(entry)
 
     def _promote(self, now: float) -> None:
@@ -247,6 +255,7 @@ class MemoryQueue:
         del self._delayed[:due]
         for entry in entries:
             entry.move(Event.DUE)
+            self.ledger.note(entry, Event.DUE)
         if self._is_fair:
             # A flow of its own: neither before other tenants nor behind a backlog of its tenant.
             for entry in entries:
@@ -279,6 +288,7 @@ class MemoryQueue:
     def _bury(self, entry: Entry, event: Event, reason: str) -> None:
         entry.move(event)
         entry.note = reason
+        self.ledger.note(entry, event)
         self._dead.append(entry)
 
     def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
@@ -298,6 +308,8 @@ class MemoryQueue:
             entry.until = now + one.millis / 1000
         elif one.verb is Verb.START:
             entry.started = True
+        elif one.verb is Verb.REPORT:
+            self.ledger.amend(entry.id, report=one.note)
         else:
             self._let_go(entry)
             self._end(entry, one, now, released)
@@ -306,15 +318,19 @@ class MemoryQueue:
     def _end(self, entry: Entry, one: Settle, now: float, released: list[Entry]) -> None:
         if one.verb is Verb.ACK:
             entry.move(Event.ACK)
+            self.ledger.amend(entry.id, result=one.result)
+            self.ledger.note(entry, Event.ACK)
             self._acked += 1
         elif one.verb is Verb.RELEASE:
             entry.move(Event.RELEASE)
+            self.ledger.note(entry, Event.RELEASE)
             released.append(entry)
         elif one.verb is Verb.RETRY:
             entry.move(Event.RETRY)
             entry.attempt += 1
             entry.note = one.note
             self._delay(entry, now + one.millis / 1000)
+            self.ledger.note(entry, Event.RETRY)
         else:
             self._bury(entry, Event.DEAD_LETTER, one.note)
 
@@ -372,8 +388,7 @@ class MemoryQueue:
         """Drop all jobs in one state."""
         doomed = list(self._in_state(state))
         for entry in doomed:
-            entry.move(Event.PURGE)
-        self._dropped += len(doomed)
+            self._drop(entry, Event.PURGE)
         if state is State.READY:
             for line in self._all_lines():
                 line.clear()
@@ -383,14 +398,18 @@ class MemoryQueue:
             self._dead.clear()
         return len(doomed)
 
+    def _drop(self, entry: Entry, event: Event) -> None:
+        entry.move(event)
+        self.ledger.note(entry, event)
+        self._dropped += 1
+
     def cancel(self, job_id: str) -> State | None:
         """Drop one job, wherever it is; says in which state it was."""
         for state in INSPECTABLE:
             entry = next((one for one in self._in_state(state) if one.id == job_id), None)
             if entry is not None:
                 self._remove(entry)
-                entry.move(Event.CANCEL)
-                self._dropped += 1
+                self._drop(entry, Event.CANCEL)
                 return state
         return None
 
@@ -410,6 +429,7 @@ class MemoryQueue:
         self._delayed.remove(entry)
         entry.expires += max(due, now) - entry.until
         self._delay(entry, due)
+        self.ledger.reschedule(entry)
         return True
 
     def redrive(self, ids: Sequence[str] | None) -> int:
@@ -418,6 +438,7 @@ class MemoryQueue:
         for entry in chosen:
             entry.move(Event.REDRIVE)
             entry.attempt, entry.crashes, entry.lost = 1, 0, 0
+            self.ledger.note(entry, Event.REDRIVE)
             self._append(entry)
         return len(chosen)
 
@@ -425,8 +446,7 @@ class MemoryQueue:
         """Drop the named dead jobs."""
         chosen = self._exhume(ids)
         for entry in chosen:
-            entry.move(Event.PURGE)
-        self._dropped += len(chosen)
+            self._drop(entry, Event.PURGE)
         return len(chosen)
 
     def _exhume(self, ids: Sequence[str] | None) -> list[Entry]:

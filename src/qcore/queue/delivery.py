@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from qcore.backend import TakenJob, Verb
-from qcore.consume.delivery import BaseDelivery
+from qcore.consume.delivery import GOES_ON, BaseDelivery
 from qcore.consume.home import Home
 from qcore.errors import QcoreError
 from qcore.job import Job
@@ -47,13 +47,19 @@ class Delivery(BaseDelivery):
         self._home = home
         self._retry = retry
 
-    def ack(self) -> None:
-        """The work is done; the job is forgotten.
+    def ack(self, result: object = None) -> None:
+        """The work is done; the job is forgotten, but for its record if it has one.
+
+        Args:
+            result: What to put into the record, as ``set_result`` does.
 
         Raises:
+            NotTracked: If there is a result and no record is kept; nothing was sent.
             LeaseLost: If the delivery was settled before or its lease ran out.
             Indeterminate: If the reply was lost and the broker stayed away.
         """
+        if result is not None:
+            self.set_result(result)
         self._send(Verb.ACK)
 
     def release(self) -> None:
@@ -93,12 +99,26 @@ class Delivery(BaseDelivery):
         self.renewed(lease, asked_at)
         self._home.replan(self)
 
+    def report(self, progress: float | None = None, meta: Mapping[str, str] | None = None) -> None:
+        """Put word of the work under way into the record of the job, in place of the last.
+
+        Args:
+            progress: How much is done, from 0 to 1.
+            meta: Text by text, as little as headers may be.
+
+        Raises:
+            NotTracked: If no record is kept of the job; nothing was sent.
+            InvalidInput: If an argument is wrong; nothing was sent.
+            LeaseLost: As ``ack``.
+        """
+        self._send(Verb.REPORT, 0, self._report(progress, meta))
+
     def _send(self, verb: Verb, millis: int = 0, note: str = "") -> None:
         step = self._step(verb, millis, note)
         if step is None:
             self.noted(verb, held=True)
             return
-        if verb is not Verb.EXTEND:
+        if verb not in GOES_ON:
             # A beat that passes the settle on its way must not report a lost lease.
             self._home.drop(self)
         held: Sequence[bool] = self._home.session.settle(self.job.queue, [step])

@@ -9,7 +9,7 @@ from typing import TypeVar, cast, overload
 
 from qcore.backend import Inspection, QueueStats, Settle, Subscriptions, TakeRequest, Verb
 from qcore.consume.commit import Effect
-from qcore.consume.delivery import intake
+from qcore.consume.delivery import GOES_ON, intake
 from qcore.consume.drafts import Drafter, job_ids
 from qcore.consume.home import Home
 from qcore.consume.inspect import (
@@ -31,6 +31,7 @@ from qcore.policy import RetryPolicy
 from qcore.queue.consumer import Consumer
 from qcore.queue.delivery import Delivery
 from qcore.queue.reading import Reading
+from qcore.record import Keep
 
 __all__ = ["Queue"]
 
@@ -43,13 +44,22 @@ class Queue(Reading):
     Attributes:
         name: The queue's name; ``queue/group`` for one that is bound to a group.
         retry: What ``with delivery`` does after an exception.
+        keep: For how long a record of each job stays behind its end; ``None`` if none is kept.
     """
 
-    def __init__(self, name: str, home: Home, codec: str, retry: RetryPolicy) -> None:
+    def __init__(
+        self,
+        name: str,
+        home: Home,
+        codec: str,
+        retry: RetryPolicy,
+        keep: Keep | None = None,
+    ) -> None:
         super().__init__(name, home)
         self.retry = retry
+        self.keep = keep
         self._codec = codec
-        self._drafter = Drafter(self._log, codec, home.new_id, home.clock.time)
+        self._drafter = Drafter(self._log, codec, home.new_id, home.clock.time, keep)
 
     def __repr__(self) -> str:
         """The queue's name and adapter."""
@@ -71,7 +81,7 @@ class Queue(Reading):
         capabilities = self.session.capabilities
         capabilities.need("groups")
         line = line_of(self._log, name, capabilities)
-        return Queue(line, self._home, self._codec, self.retry)
+        return Queue(line, self._home, self._codec, self.retry, self.keep)
 
     def enqueue(
         self,
@@ -87,6 +97,7 @@ class Queue(Reading):
         tenant: str | None = None,
         front: bool = False,
         gate: Gate | None = None,
+        keep: Keep | None = None,
     ) -> JobId:
         """Store one job.
 
@@ -104,6 +115,7 @@ class Queue(Reading):
             front: Whether it goes before everything that waits on its level; with neither a delay
                 nor a tenant.
             gate: How many of its kind may be in hand, or taken in a time.
+            keep: For how long a record of it stays behind its end; by default the queue's.
 
         Returns:
             The id that stands; its ``created`` says whether the job is new.
@@ -126,6 +138,7 @@ class Queue(Reading):
             tenant=tenant,
             front=front,
             gate=gate,
+            keep=keep,
         )
         return self.enqueue_many([job])[0]
 
@@ -270,7 +283,7 @@ class Queue(Reading):
         if not steps:
             return [True] * len(listed)
         for one in listed:
-            if one.verb is not Verb.EXTEND:
+            if one.verb not in GOES_ON:
                 self._home.drop(one.delivery)
         asked_at = self._home.monotonic()
         held = list(self.session.settle(self.name, steps))

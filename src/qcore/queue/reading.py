@@ -19,14 +19,14 @@ from qcore.consume.reading import (
     start_of,
 )
 from qcore.options import job_id
-from qcore.queue.steering import Steering
+from qcore.queue.recording import Recording
 
 __all__ = ["Reading"]
 
 T = TypeVar("T")
 
 
-class Reading(Steering):
+class Reading(Recording):
     """The calls of a queue that read it more than once; they need ``groups`` or ``history``."""
 
     def __init__(self, name: str, home: Home) -> None:

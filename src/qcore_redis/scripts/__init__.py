@@ -23,27 +23,21 @@ __all__ = ["Script", "load"]
 _INCLUDE = re.compile(r"^--- include: (\w+)$", re.MULTILINE)
 _KEYS = re.compile(r"^-- KEYS: (.*?)(?: then .*)?$", re.MULTILINE)
 
+_OF_WORK: Mapping[str, str] = {
+    "{fair}": "fair rounds",
+    "{gates}": "slots parked open windows rates",
+    "{records}": "records results ends",
+}
+"""What queues for work have alike, and logs have not."""
+
 _PLACES: Mapping[str, Mapping[str, str]] = {
-    "list": {
-        "{bell}": "",
-        "{claims}": "waiters lapsed claim",
-        "{fair}": "fair rounds",
-        "{gates}": "slots parked open windows rates",
-        "{lines}": "ready*",
-    },
-    "stream": {
-        "{bell}": "bell",
-        "{claims}": "",
-        "{fair}": "fair rounds",
-        "{gates}": "slots parked open windows rates",
-        "{lines}": "new* again*",
-    },
+    "list": {"{bell}": "", "{claims}": "waiters lapsed claim", "{lines}": "ready*", **_OF_WORK},
+    "stream": {"{bell}": "bell", "{claims}": "", "{lines}": "new* again*", **_OF_WORK},
     "log": {
         "{bell}": "bell",
         "{claims}": "",
-        "{fair}": "",
-        "{gates}": "",
         "{lines}": "entries totals back",
+        **dict.fromkeys(_OF_WORK, ""),
     },
 }
 """What the words in braces mean for each store; a star is one key for each level."""

@@ -1,12 +1,13 @@
 -- Drops one job, wherever it is. Works at full memory. What waits is looked through, so this costs
 -- the more the longer the queue is.
 --
--- KEYS: meta leased delayed jobs dead graves notes started expires {fair} {gates} {bell} {lines} then processing lists to look into
+-- KEYS: meta leased delayed jobs dead graves notes started expires {fair} {gates} {records} {bell} {lines} then processing lists to look into
 -- ARGV: id where; where the last call said to go on, '' at first
 -- Returns {state, where}: the state that the job was in; '' if it is not there; 'more' if another
 -- call has to go on looking; 'claimed' if it is in a processing list.
 --- include: common
 --- include: store
+--- include: records
 --- include: seek
 --- include: fair
 --- include: gates
@@ -118,6 +119,10 @@ end
 
 local state = removed()
 if state ~= '' and state ~= 'claimed' then
+  local now = now_ms()
+  watch_records(redis.call('HGET', key.meta, 'tracked'))
+  noted(job, 'cancel', now)
+  tell_ends()
   store.forget({job})
   forget_notes({job})
   count('dropped', 1)

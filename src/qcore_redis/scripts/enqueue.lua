@@ -1,19 +1,21 @@
 -- Stores jobs, all or none. Its first write is one that a full server refuses, so that nothing is
 -- half done there.
 --
--- KEYS: flush meta delayed jobs expires {fair} {bell} {lines} then one key for each caller's id or dedup key
+-- KEYS: flush meta delayed jobs expires {fair} {records} {bell} {lines} then one key for each caller's id or dedup key
 -- ARGV: number ttl window, then for each job: id level delay at options envelope
 --       (at is unix milliseconds or ''; options begin with which keys are its own, in order: '', i,
 --       d, id; behind that stand `;name=value` for each of what not every job has:
 --       ttl    milliseconds in which it must be taken once it is due
 --       tenant whose turn it waits for
 --       front  that it goes before everything on its level
---       gate   what it has to pass when it is taken)
+--       gate   what it has to pass when it is taken
+--       keep   milliseconds that its record stays once it is done, dead or dropped, by commas)
 -- Returns {flags, id, ...}: a flag for each job, 1 created and 0 known; the ids of the known ones.
 --- include: common
 --- include: replay
 --- include: store
 --- include: fair
+--- include: records
 
 local FIXED, FIELDS = 3, 6
 local number, ttl, window = ARGV[1], ARGV[2], ARGV[3]
@@ -54,6 +56,7 @@ for at = FIXED + 1, #ARGV, FIELDS do
   if option(ARGV[at + 4], 'ttl') then redis.call('ZCARD', key.expires) end
   fair = fair or option(ARGV[at + 4], 'tenant')
   gated = gated or option(ARGV[at + 4], 'gate')
+  if option(ARGV[at + 4], 'keep') then watch_records(true) end
 end
 if fair then check_fair() end
 local kept = {}
@@ -105,6 +108,8 @@ for at = FIXED + 1, #ARGV, FIELDS do
       store.save_ready(job, ARGV[at + 5])
       woken = woken or store.must_ring(level)
     end
+    local keep = option(options, 'keep')
+    if keep then begin_record(id, due, keep, now) end
     local ttl_ms = option(options, 'ttl')
     if ttl_ms then
       timed[#timed + 1], timed[#timed + 2] = math.max(due, now) + tonumber(ttl_ms), job.ref

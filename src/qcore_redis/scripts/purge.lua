@@ -1,10 +1,11 @@
 -- Drops jobs of one state, at most so many in one call. Works at full memory.
 --
--- KEYS: meta leased delayed jobs dead graves notes expires {fair} {gates} {lines}
+-- KEYS: meta leased delayed jobs dead graves notes expires {fair} {gates} {records} {lines}
 -- ARGV: state most
 -- Returns how many were dropped.
 --- include: common
 --- include: store
+--- include: records
 --- include: fair
 --- include: gates
 
@@ -14,6 +15,12 @@ if key.fair then check_fair() end
 if key.parked then check_gates() end
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local state, most = ARGV[1], tonumber(ARGV[2])
+local now = now_ms()
+watch_records(redis.call('HGET', key.meta, 'tracked'))
+
+local function dropping(jobs)
+  for _, job in ipairs(jobs) do noted(job, 'purge', now) end
+end
 
 local function drop(members, read)
   local jobs, refs = {}, {}
@@ -22,6 +29,7 @@ local function drop(members, read)
     if job then jobs[#jobs + 1] = job end
     refs[i] = job and job.ref or member
   end
+  dropping(jobs)
   store.forget(jobs)
   call_many({'HDEL', key.notes}, refs)
   call_many({'HDEL', key.graves}, refs)
@@ -30,9 +38,9 @@ end
 
 local dropped
 if state == 'ready' then
-  dropped = store.drop_ready(most)
-  if key.fair then dropped = dropped + drop_fair(most - dropped) end
-  if key.parked then dropped = dropped + drop_parked(most - dropped) end
+  dropped = store.drop_ready(most, dropping)
+  if key.fair then dropped = dropped + drop_fair(most - dropped, dropping) end
+  if key.parked then dropped = dropped + drop_parked(most - dropped, dropping) end
 else
   local zset = state == 'dead' and key.dead or key.delayed
   local members = redis.call('ZRANGE', zset, 0, most - 1)
@@ -41,5 +49,6 @@ else
   call_many({'ZREM', zset}, members)
   dropped = #members
 end
+tell_ends()
 count('dropped', dropped)
 return dropped

@@ -1,12 +1,13 @@
 -- Makes a delayed job due at another time. Works at full memory.
 --
--- KEYS: delayed jobs expires {bell} {lines}
+-- KEYS: meta delayed jobs expires {records} {bell} {lines}
 -- ARGV: id where delay at; where the last call said to go on, '' at first; at is unix milliseconds
 --       or ''
 -- Returns {done, where}: '1' if that was done, '' if there is no such job that is delayed, 'more' if
 -- another call has to go on looking.
 --- include: common
 --- include: store
+--- include: records
 --- include: seek
 
 local now = now_ms()
@@ -25,6 +26,8 @@ if ends then
   redis.call('ZADD', key.expires, 'XX', math.max(due, now) + ttl_ms, job.ref)
 end
 redis.call('ZADD', key.delayed, 'XX', due, element)
+watch_records(redis.call('HGET', key.meta, 'tracked'))
+noted(job, 'reschedule', now, {due = due})
 -- Sleepers know the first due time only; an earlier one must wake them.
 if redis.call('ZRANK', key.delayed, element) == 0 then store.ring() end
 return {'1', ''}

@@ -1,12 +1,13 @@
 -- Ends or extends deliveries that are still held; changes nothing for those that are not. Works at
 -- full memory.
 --
--- KEYS: flush meta leased delayed jobs dead graves notes started {gates} {bell} {lines}
--- ARGV: number ttl, then for each step: token verb millis note
+-- KEYS: flush meta leased delayed jobs dead graves notes started {gates} {records} {bell} {lines}
+-- ARGV: number ttl, then for each step: token verb millis note; of an ack the note is the result
 -- Returns a text of one character for each step: 1 done, 0 no longer held.
 --- include: common
 --- include: replay
 --- include: store
+--- include: records
 --- include: bury
 --- include: gates
 
@@ -14,6 +15,9 @@ local FIXED, FIELDS = 2, 4
 local number, ttl = ARGV[1], ARGV[2]
 local now = now_ms()
 
+-- Asked in place of the probe of its type, so that it costs nothing.
+PROBES.meta = nil
+watch_records(redis.call('HGET', key.meta, 'tracked'))
 check_types()
 local jobs, gated = {}, false
 for at = FIXED + 1, #ARGV, FIELDS do
@@ -27,18 +31,22 @@ if gated then check_gates() end
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 local told = first_answer(number)
 if told then return told end
+sweep_records(now)
 
-local done, ended, acked, noted = {}, {}, {}, {}
+local done, ended, acked, seen = {}, {}, {}, {}
 local released, given_back = {}, {}
 local must_ring = false
 local verbs = {}
 
-function verbs.ack(job)
+function verbs.ack(job, _, result)
+  keep_result(job, result)
+  noted(job, 'ack', now)
   acked[#acked + 1] = job
-  if job.number > 1 then noted[#noted + 1] = job.ref end
+  if job.number > 1 then seen[#seen + 1] = job.ref end
 end
 
 function verbs.release(job)
+  noted(job, 'release', now)
   released[#released + 1] = job
   must_ring = true
 end
@@ -46,17 +54,20 @@ end
 function verbs.retry(job, millis, note)
   job.attempt = job.attempt + 1
   if note ~= '' then redis.call('HSET', key.notes, job.ref, note) end
+  noted(job, 'retry', now, {due = now + millis, note = note, attempt = job.attempt})
   local element = element_of(job)
   redis.call('ZADD', key.delayed, now + millis, element)
   if redis.call('ZRANK', key.delayed, element) == 0 then must_ring = true end
 end
 
 function verbs.dead_letter(job, _, note)
-  bury(job, note, now)
+  bury(job, note, now, 'dead_letter')
 end
 
-local function go_on(token, job, verb, millis)
-  if verb == 'extend' then
+local function go_on(token, job, verb, millis, note)
+  if verb == 'report' then
+    amended(job, note)
+  elseif verb == 'extend' then
     redis.call('ZADD', key.leased, 'XX', now + millis, token)
   elseif job.mark == 'p' then
     redis.call('SADD', key.started, token)
@@ -80,7 +91,7 @@ local function step(job, token, verb, millis, note)
     if job.gate and free_slot(job, token) then must_ring = true end
     if job.mark == 'p' then ended[#ended + 1] = token end
   else
-    go_on(token, job, verb, millis)
+    go_on(token, job, verb, millis, note)
   end
   return '1'
 end
@@ -96,9 +107,10 @@ for i = #released, 1, -1 do
 end
 call_many({'SREM', key.started}, ended)
 store.forget(acked)
-call_many({'HDEL', key.notes}, noted)
+call_many({'HDEL', key.notes}, seen)
 count('acked', #acked)
 if must_ring then store.ring() end
+tell_ends()
 local answer = table.concat(done)
 keep_answer(number, answer, ttl)
 return answer

@@ -1,7 +1,7 @@
 -- Takes jobs in one step: recovers deliveries whose lease ran out, makes due jobs ready, leases what
 -- is ready, most urgent first. Works at full memory.
 --
--- KEYS: flush meta leased delayed jobs dead graves notes started expires {fair} {gates} {bell} {claims} {lines}
+-- KEYS: flush meta leased delayed jobs dead graves notes started expires {fair} {gates} {records} {bell} {claims} {lines}
 -- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap; alive is for how long
 --       the owner counts as alive once it goes to sleep
 -- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
@@ -10,6 +10,7 @@
 --- include: common
 --- include: replay
 --- include: store
+--- include: records
 --- include: bury
 --- include: fair
 --- include: gates
@@ -23,9 +24,10 @@ local now = now_ms()
 
 -- Asked in place of the probe of its type, so that it costs nothing.
 PROBES.meta = nil
-local flags = redis.call('HMGET', key.meta, 'paused', 'timed', 'fair', 'gated')
+local flags = redis.call('HMGET', key.meta, 'paused', 'timed', 'fair', 'gated', 'tracked')
 local paused, timed, fair, gated = flags[1], flags[2], flags[3] and key.fair, flags[4] and key.parked
 check_types()
+watch_records(flags[5])
 if timed then redis.call('ZCARD', key.expires) end
 if fair then check_fair() end
 if gated then check_gates() end
@@ -71,13 +73,13 @@ local function recover()
         job.attempt, job.crashes = job.attempt + 1, job.crashes + 1
       end
       if job.crashes >= crash_limit then
-        bury(job, 'its worker died ' .. job.crashes .. ' times', now)
+        bury(job, 'its worker died ' .. job.crashes .. ' times', now, 'exhaust')
       elseif job.lost >= delivery_cap then
-        bury(job, job.lost .. ' deliveries were lost', now)
-      elseif job.gate then
-        give_back(job)
+        bury(job, job.lost .. ' deliveries were lost', now, 'exhaust')
       else
-        store.requeue(job)
+        noted(job, 'expire', now, {attempt = job.attempt, crashes = job.crashes})
+        local requeue = job.gate and give_back or store.requeue
+        requeue(job)
       end
       if job.gate then free_slot(job, token) end
     end
@@ -95,6 +97,7 @@ local function promote()
   for i, job in ipairs(jobs) do
     if job then sound[#sound + 1] = job else bury_raw(elements[i], now) end
   end
+  for _, job in ipairs(sound) do noted(job, 'due', now) end
   if fair then
     enter(sound, DUE)
   else
@@ -105,7 +108,7 @@ local function promote()
 end
 
 local until_ms = now + lease
-local leases, tokens, flat = {}, {}, {}
+local leases, tokens, flat, leased = {}, {}, {}, {}
 local alone = false
 local late, in_time = {}, {}
 local sink = {junk = function(element) bury_raw(element, now) end}
@@ -122,7 +125,8 @@ function sink.job(job, body)
   if ends then in_time[#in_time + 1] = job.ref end
   if not body then
     local foreign = store.remains(job) ~= ''
-    bury(job, foreign and 'this is no entry that qcore wrote' or 'its stored body is missing', now)
+    local reason = foreign and 'this is no entry that qcore wrote' or 'its stored body is missing'
+    bury(job, reason, now, 'dead_letter')
     return true
   end
   alone = job.lost > 0
@@ -130,7 +134,7 @@ function sink.job(job, body)
   local mark = (started or alone) and 's' or 'p'
   local token = table.concat({element_of(job), mark, owner}, '|')
   if gated and job.gate then gates.note(job, token, now) end
-  tokens[#tokens + 1] = token
+  tokens[#tokens + 1], leased[#leased + 1] = token, job
   leases[#leases + 1], leases[#leases + 2] = until_ms, token
   flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = token, job.id, body
   return true
@@ -143,6 +147,7 @@ end
 
 -- Drops those whose time is over, and forgets what the time of the others was.
 local function drop_late()
+  for _, job in ipairs(late) do noted(job, 'late', now) end
   store.forget(late)
   forget_notes(late)
   count('dropped', #late)
@@ -172,6 +177,11 @@ local function choose()
   leave_served()
   if gated then gates.leave(now) end
   if timed then drop_late() end
+  for _, job in ipairs(tracked and leased or {}) do
+    noted(job, 'take', now, {
+      number = job.number, attempt = job.attempt, crashes = job.crashes, worker = owner,
+    })
+  end
 end
 
 local function head(zset)
@@ -205,11 +215,13 @@ if paused then
   if store.claimed then store.claimed(owner, now) end
   return {0, -2, {}, {}}
 end
+sweep_records(now)
 local rest = recover()
 rest = promote() or rest
 rest = gated and gates.open_windows(now) or rest
 local dead_owners = store.claimed and store.claimed(owner, now) or {}
 choose()
+tell_ends()
 if #tokens > 0 then keep_answer(number, table.concat(tokens, ' '), ttl) end
 if left_behind(rest) then
   store.ring()

@@ -26,6 +26,7 @@ ENQUEUES: Mapping[str, tuple[str, dict[str, object]]] = {
     "front": ("at_front", {"front": True}),
     "concurrency": ("concurrency", {"gate": Gate("acme", concurrency=1)}),
     "rate": ("rate", {"gate": Gate("acme", rate=1, window=1.0)}),
+    "keep": ("records", {"keep": qcore.Keep()}),
 }
 
 LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {

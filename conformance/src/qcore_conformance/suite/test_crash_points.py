@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
@@ -11,8 +12,8 @@ import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.calls import counts
 from qcore_conformance.marks import invariant
-from qcore_conformance.steps import PRODUCTIONS, STEPS, Step
-from qcore_conformance.suite.aftermath import contents
+from qcore_conformance.steps import KEPT, PRODUCTIONS, RECORDED, STEPS, Step
+from qcore_conformance.suite.aftermath import contents, whereabouts
 from qcore_conformance.suite.sweep import Death, Sweep, possible
 
 
@@ -67,6 +68,34 @@ def test_what_a_killed_producer_leaves_is_whole_to_the_last_byte(bed: Bed, step:
         wanted = step.makes if death.left else ()
         assert contents([*found, *later]) == contents(wanted), death.where
     sweep.forget(deaths)
+
+
+@pytest.mark.parametrize("step", RECORDED.values(), ids=str)
+@invariant("Q-STATE-02", "Q-REC-02")
+def test_a_record_says_where_its_job_is_wherever_the_worker_died(bed: Bed, step: Step) -> None:
+    """None says finished while the job can still be had, or the reverse; a result has its end."""
+    sweep = Sweep(bed, step)
+
+    deaths = sweep.deaths()
+
+    for death in deaths:
+        assert possible(step, death), f"{death.where}: {death.left}"
+        _agreed(death.queue, death.where)
+        sweep.recover(death)
+        _agreed(death.queue, death.where)
+
+
+def _agreed(queue: qcore.Queue, where: str) -> None:
+    """See that the records say what the queue itself says."""
+    places = {job_id: states[0] for job_id, states in whereabouts(queue).items()}
+    records = [record for record in queue.get_many(KEPT) if record is not None]
+    said = Counter(str(record.state) for record in records if record.id not in places)
+    stats = queue.stats()
+    assert said == Counter(done=stats.acked, dropped=stats.dropped), where
+    assert {one.id: one.state for one in records if one.id in places} == places, where
+    for record in records:
+        assert record.result in (None, b"result"), where
+        assert record.result is None or record.state == "done", where
 
 
 def _peeked(queue: qcore.Queue) -> list[qcore.Job]:

@@ -124,7 +124,8 @@ def test_workers_can_be_told_to_leave_at_any_moment(bed: Bed) -> None:
     bed.figure("workers told to leave", rounds, "")
     if done >= total:
         raise Unknown("nothing was left to be given back")
-    found = collect(bed, queue, total - done, scaled(_SOON))
+    left = total - done
+    found = collect(bed, queue, left, scaled(_SOON + left / 1000))
     assert counts(bed, found) <= {FRESH}
     at_rest(bed, queue)
 

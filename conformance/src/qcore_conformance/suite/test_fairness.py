@@ -15,7 +15,7 @@ from qcore_conformance.bed import Bed
 from qcore_conformance.marks import invariant
 from qcore_conformance.outcomes import NotApplicable
 from qcore_conformance.scenes import LONG, at_once, drained, pass_time, quiet, taken
-from qcore_conformance.suite.aftermath import accounted, at_rest, collect, lease_of
+from qcore_conformance.suite.aftermath import accounted, at_rest, collect, horizon, lease_of
 from qcore_conformance.waiting import scaled
 
 Job = tuple[str, int]
@@ -352,15 +352,17 @@ def test_whoever_dies_no_tenant_loses_a_job(bed: Bed) -> None:
     queue, many = bed.queue(), bed.many(40, 12)
     jobs = [job for tenant in ("acme", "b", _NOBODY) for job in _jobs(tenant, range(many))]
     ids = queue.enqueue_many(jobs)
-    holders = [bed.act(holding.hold, "", 5, lease_of(bed)) for _ in range(2)]
+    # Long enough for both to hold theirs at one time.
+    lease = lease_of(bed, 4.0)
+    holders = [bed.act(holding.hold, "", 5, lease).ready() for _ in range(2)]
     for holder in holders:
-        holder.ready().go()
+        holder.go()
     held = [job_id for holder in holders for job_id in holder.heard("holds")]
     assert (queue.stats().held, queue.stats().ready) == (10, 3 * many - 10)
     for holder in holders:
         holder.kill()
 
-    found = collect(bed, queue, 3 * many)
+    found = collect(bed, queue, 3 * many, horizon(bed, lease))
 
     assert sorted(came.delivery.job.id for came in found) == sorted(ids)
     assert {came.delivery.job.id for came in found if came.delivery.number > 1} == set(held)

@@ -17,7 +17,7 @@ from qcore_conformance.waiting import scaled
 def test_jobs_taken_ahead_do_not_run_out_while_they_wait(bed: Bed) -> None:
     """Each is started once, though together they take longer than their lease."""
     queue, other = bed.queue(), bed.connect().queue("q")
-    started, lease = list[str](), max(2 * bed.lease, scaled(2.0))
+    started, lease = list[str](), max(4 * bed.lease, scaled(4.0))
 
     with queue.consume(prefetch=20, lease=lease) as consumer:
         delivery = taking_ahead(consumer, queue, 4)
@@ -25,7 +25,7 @@ def test_jobs_taken_ahead_do_not_run_out_while_they_wait(bed: Bed) -> None:
             raise NotApplicable("this adapter takes nothing ahead")
         for place in range(4):
             started.append(delivery.job.id)
-            assert quiet(other, lease / 2)
+            assert quiet(other, lease / 3)
             delivery.ack()
             if place < 3:
                 delivery = next(consumer)

@@ -25,6 +25,7 @@ from qcore.capabilities import Capabilities, Claim
 from qcore.codec import decode_envelope, encode_envelope
 from qcore.memory.adapter import MemoryAdapter, MemoryBackend
 from qcore.memory.gates import Gates
+from qcore.memory.ledger import Ledger
 from qcore.memory.rounds import Rounds
 from qcore.memory.store import Entry, MemoryQueue
 from qcore.options import PRIORITIES
@@ -33,6 +34,7 @@ from qcore.states import State
 __all__ = [
     "ack_by_value",
     "claims_fifo",
+    "deaf_to_ends",
     "extend_steals_back",
     "fair_in_name",
     "forgets_attempts",
@@ -41,6 +43,8 @@ __all__ = [
     "peek_takes",
     "purge_removes_held",
     "rate_in_name",
+    "record_runs_ahead",
+    "records_stay",
     "recovers_first_page",
     "redrive_loses_headers",
     "round_stands_still",
@@ -64,8 +68,12 @@ def _over(queue: type[MemoryQueue]) -> Adapter:
     class Backend(MemoryBackend):
         queue_type = queue
 
+    return _of(Backend)
+
+
+def _of(backend: type[MemoryBackend]) -> Adapter:
     class Sound(MemoryAdapter):
-        backend_type = Backend
+        backend_type = backend
 
     return Sound()
 
@@ -288,6 +296,39 @@ class _RateInName(MemoryQueue):
         self._gates = _Uncounted()
 
 
+class _Undying(Ledger):
+    """Keeps every record, whatever was asked for."""
+
+    def tell(self, now: float) -> None:
+        self.now = now
+
+
+class _RecordsStay(MemoryQueue):
+    """Never forgets what became of a job."""
+
+    def __init__(self, *limits: Any) -> None:
+        super().__init__(*limits)
+        self.ledger = _Undying()
+
+
+class _RecordRunsAhead(MemoryQueue):
+    """Writes results down before it looks whose job that is."""
+
+    def settle(self, steps: Sequence[Settle], now: float) -> list[bool]:
+        for one in steps:
+            self.ledger.amend(one.token.partition("|")[0], result=one.result, report=one.note)
+        return super().settle(steps, now)
+
+
+class _Deaf(MemoryBackend):
+    """Wakes nobody who waits for an end."""
+
+    def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        record = self.records(queue, [job_id])[0]
+        if record is not None and not record.has_ended:
+            self.wait([f"{queue}-of-nobody"], timeout)
+
+
 class _HeldCountsAsReady(MemoryQueue):
     """Counts what is stored, wherever it is."""
 
@@ -298,6 +339,7 @@ class _HeldCountsAsReady(MemoryQueue):
 
 ack_by_value = _broken("ack-by-value", _AckByValue)
 claims_fifo = _broken("claims-fifo", _SwapsNeighbours)
+deaf_to_ends = BrokenAdapter("deaf-to-ends", _of(_Deaf))
 extend_steals_back = _broken("extend-steals-back", _ExtendStealsBack)
 fair_in_name = _broken("fair-in-name", _FairInName)
 forgets_attempts = _broken("forgets-attempts", _ForgetsAttempts)
@@ -307,6 +349,8 @@ peek_takes = _broken("peek-takes", _PeekTakes)
 purge_removes_held = _broken("purge-removes-held", _PurgeRemovesHeld)
 recovers_first_page = _broken("recovers-first-page", _FirstPageOnly)
 rate_in_name = _broken("rate-in-name", _RateInName)
+record_runs_ahead = _broken("record-runs-ahead", _RecordRunsAhead)
+records_stay = _broken("records-stay", _RecordsStay)
 redrive_loses_headers = _broken("redrive-loses-headers", _RedriveLosesHeaders)
 round_stands_still = _broken("round-stands-still", _RoundStandsStill)
 slots_of_the_dead = _broken("slots-of-the-dead", _SlotsOfTheDead)

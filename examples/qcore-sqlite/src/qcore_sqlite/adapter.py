@@ -71,6 +71,7 @@ _PROMISES = Capabilities(
         "at_front": "this adapter hands jobs out in the order in which they were enqueued",
         "concurrency": "this adapter hands out whatever is there",
         "rate": "this adapter hands out whatever is there",
+        "records": "this adapter forgets a job with its end",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

@@ -1,7 +1,8 @@
 -- Sets a job aside: its ref in `dead` by time of death, its element in `graves`, the reason in
 -- `notes`. An element that cannot be parsed is kept as it is.
 
-local function bury(job, note, now)
+local function bury(job, note, now, event)
+  noted(job, event, now, {note = note, crashes = job.crashes})
   local ref = store.entomb(job)
   if ref ~= job.ref then
     redis.call('HDEL', key.notes, job.ref)

@@ -97,11 +97,12 @@ local function leave_served()
   if next(served) then forget_rounds() end
 end
 
--- Drops up to `most` jobs; returns how many.
-local function drop_fair(most)
+-- Drops up to `most` jobs, shown to `before` while they are there; returns how many.
+local function drop_fair(most, before)
   local members = most > 0 and redis.call('ZRANGE', key.fair, 0, most - 1) or {}
   local jobs = {}
   for _, element in ipairs(elements_in(members)) do jobs[#jobs + 1] = parse(element) end
+  before(jobs)
   store.forget(jobs)
   forget_notes(jobs)
   call_many({'ZREM', key.fair}, members)

@@ -82,11 +82,12 @@ local function give_back(job)
   reopen((gate_of(job)))
 end
 
--- Drops up to `most` of those that wait; returns how many.
-local function drop_parked(most)
+-- Drops up to `most` of those that wait, shown to `before` while they are there; returns how many.
+local function drop_parked(most, before)
   local members = most > 0 and redis.call('ZRANGE', key.parked, 0, most - 1) or {}
   local jobs = {}
   for _, member in ipairs(members) do jobs[#jobs + 1] = parse((parked_in(member))) end
+  before(jobs)
   store.forget(jobs)
   forget_notes(jobs)
   call_many({'ZREM', key.parked}, members)

@@ -42,6 +42,11 @@ function store.bodies(jobs)
   return found
 end
 
+-- The id of a job.
+function store.name(job)
+  return job.ref
+end
+
 -- What lies where no body was found: nothing.
 function store.remains()
   return ''
@@ -87,8 +92,8 @@ function store.first_of(level, want)
   return first
 end
 
--- Drops up to `most` ready jobs; returns how many.
-function store.drop_ready(most)
+-- Drops up to `most` ready jobs, shown to `before` while they are there; returns how many.
+function store.drop_ready(most, before)
   local dropped = 0
   for level = 1, LEVELS do
     repeat
@@ -97,6 +102,7 @@ function store.drop_ready(most)
       for _, element in ipairs(elements) do
         if element ~= '' then jobs[#jobs + 1] = parse(element) or {ref = element} end
       end
+      before(jobs)
       store.forget(jobs)
       forget_notes(jobs)
       drop_next(key.ready[level], #elements)

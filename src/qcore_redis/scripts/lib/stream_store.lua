@@ -73,6 +73,14 @@ function store.bodies(jobs)
   return found
 end
 
+-- The id of a job.
+function store.name(job)
+  local entry = entry_of(job)
+  if not entry then return string.sub(job.ref, 3) end
+  local read = not job.id and redis.call('XRANGE', key.new[job.level], entry, entry) or {}
+  return job.id or (read[1] and fields_of(read[1])) or job.ref
+end
+
 -- What lies where no body of ours was found: the fields of a foreign entry, or nothing.
 function store.remains(job)
   local entry = entry_of(job)
@@ -217,7 +225,7 @@ function store.first_of(level, want)
   return first
 end
 
-function store.drop_ready(most)
+function store.drop_ready(most, before)
   local dropped = 0
   for level = 1, LEVELS do
     local jobs = {}
@@ -230,6 +238,7 @@ function store.drop_ready(most)
         jobs[#jobs + 1] = {ref = ref_of(level, entry[1]), level = level}
       end
     end
+    before(jobs)
     store.forget(jobs)
     forget_notes(jobs)
     drop_next(key.again[level], #elements)

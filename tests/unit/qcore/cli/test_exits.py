@@ -24,6 +24,7 @@ CODES = {
     qcore.Rejected: Exit.BROKER,
     qcore.Unavailable: Exit.BROKER,
     qcore.HistoryGone: Exit.UNMET,
+    qcore.NotTracked: Exit.NOTHING,
     qcore.UnsupportedCapability: Exit.UNMET,
 }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from qcore import Keep
 from tests.unit.qcore.cli.command import Command
 
 
@@ -39,3 +40,37 @@ def test_reschedule_changes_the_time_of_a_delayed_job(shell: Command) -> None:
     assert queue.reserve(timeout=0) is not None
     result = shell.run("job", "reschedule", "mail", job_id, "--delay", "1s")
     assert (result.stdout, result.exit_code) == (f"{job_id}: not delayed\n", 1)
+
+
+def test_show_tells_what_became_of_a_job(shell: Command) -> None:
+    """Its state, its deliveries, and what came out of it."""
+    queue = shell.connection.queue("sums", codec="json", keep=Keep())
+    job_id = queue.enqueue([1, 2])
+    first = queue.reserve(timeout=0)
+    assert first is not None
+    first.report(progress=0.5, meta={"step": "two"})
+    first.retry(0, "bad luck")
+    second = queue.reserve(timeout=0)
+    assert second is not None
+    second.ack(result={"sum": 3})
+
+    lines = shell.run("job", "show", "sums", job_id, "--wait", "5s").stdout.splitlines()
+
+    assert lines[0] == f"{job_id}: done"
+    assert "  result: {'sum': 3}" in lines
+    assert "  meta step: two" in lines
+    assert lines[-2].startswith("  delivery 1: retry after")
+    assert lines[-2].endswith("bad luck")
+    (row,) = shell.rows("job", "show", "sums", job_id)
+    assert (row["state"], row["result"], row["progress"]) == ("done", {"sum": 3}, 0.5)
+    assert [one["outcome"] for one in row["tries"]] == ["retry", "ack"]
+
+
+def test_show_says_what_has_no_record(shell: Command) -> None:
+    """And what has not ended when the time to wait is over."""
+    queue = shell.connection.queue("mail")
+    plain, kept = queue.enqueue(b"x"), queue.enqueue(b"y", keep=Keep())
+    missing = shell.run("job", "show", "mail", plain)
+    assert (missing.exit_code, "keep" in missing.stderr) == (1, True)
+    waited = shell.run("job", "show", "mail", kept, "--wait", "0")
+    assert (waited.exit_code, waited.stdout.splitlines()[0]) == (1, f"{kept}: ready")
