@@ -9,6 +9,7 @@ import pytest
 
 import qcore
 from qcore import Gate, NewJob
+from qcore.backend import TakeRequest
 from qcore_conformance.waiting import scaled, wait_until
 from tests.integration.actors import Line
 from tests.integration.stage import Stage, held, texts
@@ -106,6 +107,19 @@ def test_a_job_behind_a_full_gate_is_looked_at_once(own_stage: Stage) -> None:
         assert own_stage.server.cli("LLEN", name) in (0, 1)
     assert own_stage.server.cli("ZCARD", keys.one("parked")) == 798
     assert line.stats().ready == 798
+
+
+def test_a_long_backlog_is_parked_in_parts(redis_stage: Stage) -> None:
+    """Q-GATE-03: so that no take keeps the server for long; the next goes on."""
+    line, parked = redis_stage.line(), redis_stage.keys().one("parked")
+    for _ in range(5):
+        line.enqueue_many(limited(1000))
+    line.enqueue(b"plain")
+    (first, second) = redis_stage.client.take("work", TakeRequest(1000, 60_000)).jobs
+    assert first.id != second.id
+    assert 1000 <= int(str(redis_stage.server.cli("ZCARD", parked))) <= 2000
+    assert held(line.reserve(timeout=0)).job.body == b"plain"
+    assert redis_stage.server.cli("ZCARD", parked) == 4998
 
 
 def test_the_order_at_a_gate_outlives_many_comings_and_goings(redis_stage: Stage) -> None:

@@ -142,6 +142,10 @@ end
 
 -- How many more jobs may be offered.
 function sink.room()
+  if gates.are_busy() then
+    sink.cut = true
+    return 0
+  end
   return alone and 0 or limit - #tokens
 end
 

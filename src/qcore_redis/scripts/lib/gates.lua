@@ -50,12 +50,20 @@ local function bounds_of(name, level)
   return first, last
 end
 
--- Puts a job behind or before all others of its level that wait at its gate.
-local function park(job, where)
-  local name = gate_of(job)
-  local place = redis.call('HINCRBY', key.meta, where == FRONT and 'gate_front' or 'gate_back', where)
-  local member = string.format('%s|%d|%.0f|%s', name, job.level, MIDDLE + place, element_of(job))
-  redis.call('ZADD', key.parked, 0, member)
+-- Puts jobs behind all others of their level that wait at their gate, in this order; or each before
+-- all others.
+local function park(jobs, where)
+  if #jobs == 0 then return end
+  local field = where == FRONT and 'gate_front' or 'gate_back'
+  local last = MIDDLE + redis.call('HINCRBY', key.meta, field, where * #jobs)
+  local members = {}
+  for i, job in ipairs(jobs) do
+    local place = last - where * (#jobs - i)
+    members[#members + 1] = 0
+    members[#members + 1] =
+      string.format('%s|%d|%.0f|%s', (gate_of(job)), job.level, place, element_of(job))
+  end
+  call_many({'ZADD', key.parked}, members)
 end
 
 -- Lets the next take try a gate, if anybody waits there; says whether.
@@ -78,7 +86,7 @@ end
 
 -- Puts a job that came out of hands before all others that wait at its gate.
 local function give_back(job)
-  park(job, FRONT)
+  park({job}, FRONT)
   reopen((gate_of(job)))
 end
 

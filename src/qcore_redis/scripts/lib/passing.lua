@@ -48,6 +48,11 @@ function gates.has_left()
   return not trying
 end
 
+-- Whether so many were parked that the rest is left to the next take.
+function gates.are_busy()
+  return #stopped >= PROMOTE
+end
+
 -- Counts a job that goes on.
 function gates.note(job, token, now)
   local name, most, rate, window = gate_of(job)
@@ -126,7 +131,7 @@ function gates.write()
       have_windows = true
     end
   end
-  for _, job in ipairs(stopped) do park(job, BACK) end
+  park(stopped, BACK)
 end
 
 -- Whether the first of those who wait at a gate, if there is one, may go on.

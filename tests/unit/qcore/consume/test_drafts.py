@@ -6,12 +6,12 @@ from typing import Any
 import attrs
 import pytest
 
-from qcore.backend import Enqueued
+from qcore.backend import Enqueued, GateLimits
 from qcore.capabilities import Limits
 from qcore.codec import decode_envelope
 from qcore.consume.drafts import Drafter, job_ids
 from qcore.errors import InvalidInput, LimitExceeded, UnsupportedCapability
-from qcore.options import NewJob
+from qcore.options import Gate, NewJob
 from tests.unit.qcore.stubs import spoilt
 
 NOW = 1_000_000.0
@@ -71,6 +71,17 @@ def test_a_moment_is_given_to_the_broker_as_it_is() -> None:
     assert [draft.at_ms for draft in drafts] == [1_000_060_000, 1_000_060_500, 1000]
 
 
+def test_a_gate_crosses_the_seam_in_whole_numbers() -> None:
+    """The window in milliseconds, and what is not limited as nothing."""
+    gates = [Gate("a", concurrency=2), Gate("b:c", concurrency=1, rate=9, window=1.5)]
+    drafts = drafter().draft([b"", *(NewJob(b"", gate=gate) for gate in gates)], ALL)
+    assert [draft.gate for draft in drafts] == [
+        None,
+        GateLimits("a", 2),
+        GateLimits("b:c", 1, 9, 1500),
+    ]
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"body": "text"}, InvalidInput),
     ({"body": b"x" * 101}, LimitExceeded),
@@ -91,6 +102,16 @@ WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"front": True, "delay": 1.0}, InvalidInput),
     ({"front": True, "at": NOW}, InvalidInput),
     ({"front": True, "tenant": "acme"}, InvalidInput),
+    ({"gate": "acme"}, InvalidInput),
+    ({"gate": Gate("acme")}, InvalidInput),
+    ({"gate": Gate("a,b", concurrency=1)}, InvalidInput),
+    ({"gate": Gate("x" * 9, concurrency=1)}, LimitExceeded),
+    ({"gate": Gate("acme", concurrency=0)}, InvalidInput),
+    ({"gate": Gate("acme", concurrency=1_000_001)}, LimitExceeded),
+    ({"gate": Gate("acme", rate=1)}, InvalidInput),
+    ({"gate": Gate("acme", concurrency=1, window=1.0)}, InvalidInput),
+    ({"gate": Gate("acme", rate=1, window=0.001)}, InvalidInput),
+    ({"gate": Gate("acme", rate=1, window=1001.0)}, LimitExceeded),
     ({"headers": {"a": 1}}, InvalidInput),
     ({"headers": None}, InvalidInput),
 ]
@@ -116,6 +137,8 @@ def test_wrong_options_are_refused(options: dict[str, Any], error: type[Exceptio
         ({"id": "mine"}, "idempotent_id"),
         ({"dedup": "key"}, "dedup"),
         ({"front": True}, "at_front"),
+        ({"gate": Gate("acme", concurrency=1)}, "concurrency"),
+        ({"gate": Gate("acme", rate=1, window=1.0)}, "rate"),
     ],
 )
 def test_options_that_the_adapter_does_not_offer_are_refused(
