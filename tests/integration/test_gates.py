@@ -133,6 +133,17 @@ def test_the_order_at_a_gate_outlives_many_comings_and_goings(redis_stage: Stage
     assert finish(line) == [str(number) for number in range(12)]
 
 
+def test_a_job_that_dies_with_its_holder_frees_its_slot(redis_stage: Stage) -> None:
+    """Q-GATE-02: though it does not come back itself, and nobody else comes."""
+    line = redis_stage.connect(crash_limit=1).queue()
+    line.enqueue_many(limited(3, Gate("acme", concurrency=1)))
+    held(line.reserve(timeout=0))
+    assert line.reserve(timeout=0) is None
+    redis_stage.let_leases_end()
+    assert finish(line) == ["1", "2"]
+    assert line.stats().dead == 1
+
+
 def test_a_slot_whose_delivery_is_gone_is_found(redis_stage: Stage) -> None:
     """Q-GATE-02: it was taken out of the server by hand, with nobody to free its slot."""
     line, keys = redis_stage.line(), redis_stage.keys()
