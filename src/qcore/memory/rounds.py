@@ -27,7 +27,7 @@ class Rounds(Generic[T]):
 
     @property
     def flows(self) -> set[str]:
-        """Those that have something waiting, and no others."""
+        """Those that have something waiting for a later round, and no others."""
         return set(self._last)
 
     def append(self, flow: str, item: T) -> None:
@@ -45,8 +45,8 @@ class Rounds(Generic[T]):
 
     def _forget(self, flow: str) -> None:
         # A flow that is not ahead of the round may be forgotten, and all if nothing waits.
-        if self._last[flow] <= self._now:
-            del self._last[flow]
+        if self._last.get(flow, 0) <= self._now:
+            self._last.pop(flow, None)
         if not self._waiting:
             self.clear()
 

@@ -90,3 +90,11 @@ def test_nobody_is_served_twice_while_another_waits() -> None:
             last[flow] = len(order)
             order.append(flow)
             waiting[flow] -= 1
+
+
+def test_one_that_waits_in_the_present_round_may_lose_its_later_items() -> None:
+    """What is left of it comes in its turn."""
+    rounds = filled(a=1, b=2)
+    assert rounds.popleft() == "a0"
+    rounds.remove(next(one for one in rounds if one == "b1"))
+    assert emptied(rounds) == ["b0"]
