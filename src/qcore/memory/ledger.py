@@ -50,13 +50,18 @@ class Ledger:
     now: float = 0.0
     ended: bool = False
     _pages: dict[str, _Page] = attrs.field(factory=dict[str, _Page])
+    _look_at: float = math.inf
+    """No record goes before this moment."""
 
     def tell(self, now: float) -> None:
         """Take note of the time, and forget what was kept until then."""
         self.now = now
-        over = [job_id for job_id, page in self._pages.items() if page.stays_until <= now]
-        for job_id in over:
-            del self._pages[job_id]
+        if now < self._look_at:
+            return
+        self._pages = {
+            job_id: page for job_id, page in self._pages.items() if page.stays_until > now
+        }
+        self._look_at = min((page.stays_until for page in self._pages.values()), default=math.inf)
 
     def begin(self, job: _Job, keep_ms: tuple[int, int, int]) -> None:
         """Begin the record of a new job."""
@@ -94,6 +99,7 @@ class Ledger:
         page.record = attrs.evolve(page.record, ended_at=now)
         stays = page.keep_ms[_STAYS[page.record.state]]
         page.stays_until = math.inf if stays < 0 else now + stays / 1000
+        self._look_at = min(self._look_at, page.stays_until)
         if not stays:
             del self._pages[page.record.id]
 
