@@ -222,6 +222,9 @@ class _Lifted:
     async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
         return await self._call(self._control.reschedule, queue, job_id, delay_ms, at_ms)
 
+    async def move(self, queue: str, to: str, state: State, limit: int | None) -> int:
+        return await self._call(self._control.move, queue, to, state, limit)
+
     async def pause(self, queue: str) -> None:
         await self._call(self._control.pause, queue)
 

@@ -60,6 +60,7 @@ KNOWN: Mapping[str, str] = {
     "concurrency": "at most so many jobs of a key are in hand at one time, over all consumers",
     "rate": "at most so many jobs of a key are taken in one window of time",
     "records": "what became of a job, and its result, can be asked for, also behind its end",
+    "move": "jobs can be moved to another queue, each in one step",
     "groups": "any number of named readers, each with progress and dead letters of its own",
     "history": "what was enqueued stays for a time, and can be read again by id and by time",
     "take_at_full_memory": "a full server still hands out and settles what it stores",
@@ -85,6 +86,7 @@ _NOT_IN_A_LOG: Mapping[str, str] = {
     "concurrency": "every group takes each entry of a log in its order",
     "rate": "every group takes each entry of a log in its order",
     "records": "an entry of a log has a state of its own in every group",
+    "move": "an entry of a log is there for every group",
 }
 
 

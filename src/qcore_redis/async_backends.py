@@ -250,6 +250,10 @@ class AsyncStoredBackend:
         finally:
             await ends.close()
 
+    async def move(self, queue: str, to: str, state: State, limit: int | None) -> int:
+        """Bring jobs to another queue."""
+        return await self._run(self._programs.move(queue, to, state, limit))
+
     async def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         await self._run(self._programs.pause(queue, on=True))

@@ -266,6 +266,10 @@ class StoredBackend:
                 if not told or is_told(job_id, told):
                     return
 
+    def move(self, queue: str, to: str, state: State, limit: int | None) -> int:
+        """Bring jobs to another queue."""
+        return self._run(self._programs.move(queue, to, state, limit))
+
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         self._run(self._programs.pause(queue, on=True))

@@ -27,7 +27,7 @@ key                                type    holds
 ``qc:{n/q}:D:ends``                zset    id of a tracked job that has ended -> until when it stays
 ``qc:{n/q}:D:gate``                list    a blank for a while after a pause: wakes who waited
 ``qc:{n/q}:D:flush:OWNER:LANE``    string  number and answer of the last flush; expires
-``qc:{n/q}:D:id:ID``               string  the id that a caller gave; expires after the window
+``qc:{n/q}:D:id:ID``               string  the id that a caller gave; ``>``: moved away; expires
 ``qc:{n/q}:D:dedup:KEY``           string  id of the job that a dedup key stands for; expires
 ``qc:{n/q}:list:ready:P``          list    elements of priority P, next at the right; blank: rings
 ``qc:{n/q}:list:waiters``          zset    owner -> until when it counts as alive

@@ -14,7 +14,7 @@ import attrs
 from qcore.capabilities import Capabilities
 from qcore.sansio import Program
 from qcore_redis.faults import Refused
-from qcore_redis.promises import FAILOVER, without_scripts
+from qcore_redis.promises import FAILOVER, in_cluster, without_scripts
 
 __all__ = ["Facts", "judged", "probing", "scripting", "shown", "weakest"]
 
@@ -88,6 +88,8 @@ def judged(best: Capabilities, facts: Facts) -> Capabilities:
     found = attrs.evolve(best, facts=shown(facts))
     if not facts.may_script:
         found = without_scripts(found)
+    if facts.info.get("redis_mode") == "cluster":
+        found = in_cluster(found)
     if best.value("durability") not in (None, "none"):
         found = found.lowered("durability", *_durability(facts))
     policy = facts.settings.get("maxmemory-policy") or facts.info.get("maxmemory_policy", "")

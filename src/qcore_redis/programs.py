@@ -296,6 +296,32 @@ class StoredPrograms:
             rest -= now
         return dropped
 
+    def move(self, queue: str, to: str, state: State, limit: int | None) -> Program[Words, int]:
+        """Bring jobs to another queue in steps; those that come meanwhile may stay."""
+        stats: QueueStats = yield from self.stats(queue)
+        rest, moved, stayed = int(getattr(stats, state.value)), 0, 0
+        most = rest if limit is None else limit
+        while rest > 0 and moved < most:
+            want = min(rest, most - moved, _PAGE)
+            ids = yield from self._call("peek", queue, (state.value, want, stayed, "ids"))
+            if not ids:
+                break
+            rest -= len(ids)
+            now, left = yield from self._move_these(queue, to, ids, (state.value, stayed))
+            moved, stayed = moved + now, stayed + left
+        return moved
+
+    def _move_these(
+        self, queue: str, to: str, ids: Sequence[bytes], where: Words
+    ) -> Program[Words, tuple[int, int]]:
+        """Bring jobs to another queue, in one step; how many, and how many of them stayed."""
+        script, lines = load("move", self._store), (queue, to)
+        names = [one.decode(errors="replace") for one in ids]
+        keys = [key for line in lines for key in self._declared("move", line, None)]
+        keys += [self.keys(line).unique("id", name) for line in lines for name in names]
+        moved, stayed = yield from evaluate(script, keys, (*where, *ids))
+        return moved, stayed
+
     def redrive(self, queue: str, ids: Sequence[str] | None) -> Program[Words, int]:
         """Make dead jobs ready again, in steps."""
         moved = 0

@@ -7,7 +7,7 @@ import attrs
 from qcore.backend import Setup
 from qcore.capabilities import NO_LOG, Capabilities, Claim, Limits
 
-__all__ = ["FAILOVER", "LIST", "PUBSUB", "STREAMS", "reached", "without_scripts"]
+__all__ = ["FAILOVER", "LIST", "PUBSUB", "STREAMS", "in_cluster", "reached", "without_scripts"]
 
 _NO_LISTENERS = {
     "receivers": "a queue that stores does not know who listens",
@@ -22,7 +22,7 @@ _LEASED = (
     *("fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive", "attempts"),
     *("delay", "priority", "idempotent_id", "dedup", "replay", "stats", "peek", "purge"),
     *("take_at_full_memory", "pause", "cancel", "ttl", "reschedule", "fair", "records"),
-    *("at_front", "concurrency", "rate"),
+    *("at_front", "concurrency", "rate", "move"),
 )
 """What only a queue that stores can offer."""
 
@@ -72,8 +72,17 @@ PUBSUB = Capabilities(
 FAILOVER = "a failover loses what its replica had not heard of yet"
 
 
+def in_cluster(best: Capabilities) -> Capabilities:
+    """What is promised where queues lie apart: each in the slot of its own."""
+    if "move" not in best:
+        return best
+    return best.lowered("move", value=False, why="queues of a cluster live on different nodes")
+
+
 def reached(best: Capabilities, setup: Setup) -> Capabilities:
     """What is promised where the URL leads."""
+    if setup.topology == "cluster":
+        return in_cluster(best)
     if setup.topology in ("unix", "embedded"):
         # Only one host reaches a unix socket.
         return attrs.evolve(best, claims={**best.claims, "scope": Claim("host")})

@@ -183,6 +183,10 @@ class Line(Protocol):
         """Reschedule."""
         ...
 
+    def move(self, to: str, state: str = "ready", limit: int | None = None) -> int:
+        """Move."""
+        ...
+
     def pause(self) -> None:
         """Pause."""
         ...

@@ -236,6 +236,10 @@ class AsyncLine:
         """Reschedule."""
         return self.portal.call(self.inner.reschedule(job_id, **options))
 
+    def move(self, to: str, state: str = "ready", limit: int | None = None) -> int:
+        """Move."""
+        return self.portal.call(self.inner.move(to, state, limit))
+
     def pause(self) -> None:
         """Pause."""
         self.portal.call(self.inner.pause())

@@ -71,6 +71,19 @@ def test_queues_of_every_node_work(cluster: Cluster, stage: Stage) -> None:
     assert client.queues() == sorted(QUEUES)
 
 
+def test_jobs_are_not_moved_between_queues_of_a_cluster(cluster: Cluster, stage: Stage) -> None:
+    """Wherever the two queues live, and nothing was done."""
+    client = stage.connect(url_of(cluster, stage))
+    line = client.queue(QUEUES[0])
+    line.enqueue(b"stays")
+
+    assert "different nodes" in client.capabilities.refusals["move"]
+    with pytest.raises(qcore.UnsupportedCapability, match="different nodes"):
+        line.move(QUEUES[1])
+
+    assert line.stats().ready == 1
+
+
 def test_a_sleeper_wakes_at_its_node(cluster: Cluster, stage: Stage) -> None:
     """Q-BLOCK-01: whichever node the queue lives on."""
     sleeper = stage.connect(url_of(cluster, stage))

@@ -63,6 +63,10 @@ def shape(row: Mapping[str, object]) -> dict[str, type | None]:
         ("queue get mail", JOB),
         ("queue put mail x", {"queue": str, "id": str, "created": bool, "receivers": None}),
         ("queue purge mail --yes", DONE),
+        (
+            "queue move mail other --limit 1",
+            {"queue": str, "to": str, "action": str, "state": str, "count": int},
+        ),
         ("job cancel mail mine --yes", {"queue": str, "id": str, "was": str}),
         (
             "job reschedule mail later --delay 2h",
@@ -99,6 +103,11 @@ def test_json_has_the_documented_shape(
         ("queue peek mail --limit 0", Exit.USAGE),
         ("queue peek bad/name", Exit.USAGE),
         ("queue purge mail", Exit.USAGE),
+        ("queue move mail", Exit.USAGE),
+        ("queue move mail mail", Exit.USAGE),
+        ("queue move mail other --state held", Exit.USAGE),
+        ("queue move mail other --limit 0", Exit.USAGE),
+        ("queue move mail other --state dead", Exit.OK),
         ("queue ls --url memory://x?lease=never", Exit.USAGE),
         (f"queue ls --url {SECRET_URL}", Exit.BROKER),
         ("queue ls --url acme://host", Exit.UNMET),

@@ -364,6 +364,16 @@ _STEERING = (
     Call("pause", lambda queue, _: queue.pause(), None, _RUNNING, _PAUSED, ("pause",)),
     Call("resume", lambda queue, _: queue.resume(), None, _PAUSED, _RUNNING, ("pause",)),
     *map(_cancel_one, ("ready", "delayed", "held")),
+    Call(
+        "move",
+        lambda queue, _: queue.move("elsewhere"),
+        2,
+        {"ready": 2},
+        {},
+        ("move",),
+        ("Q-MOVE-01",),
+        sure=False,
+    ),
 )
 
 CALLS: Sequence[Call] = (

@@ -153,6 +153,10 @@ FORMS: Mapping[str, Sequence[Form]] = {
         lambda scene: scene.queue.get_many([scene.delivery.job.id]),
         lambda scene: scene.queue.wait(scene.delivery.job.id, timeout=0.0),
     ),
+    "move": (
+        lambda scene: scene.queue.move("elsewhere"),
+        lambda scene: scene.queue.move("elsewhere", "dead", limit=1),
+    ),
     "groups": (
         lambda scene: scene.queue.subscribe("all"),
         lambda scene: scene.queue.subscribe("new"),

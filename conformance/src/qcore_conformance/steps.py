@@ -17,7 +17,7 @@ import qcore
 
 from .calls import CALLS, Call, Counts, fill
 
-__all__ = ["KEPT", "PRODUCTIONS", "RECORDED", "STEPS", "Step", "step_named"]
+__all__ = ["KEPT", "MOVES", "PRODUCTIONS", "RECORDED", "STEPS", "Step", "moved_to", "step_named"]
 
 Act = Callable[[qcore.Queue, Sequence[qcore.Delivery], float], object]
 
@@ -69,8 +69,8 @@ _IDS: Mapping[str, Sequence[str]] = {
     "dead-letter": ("Q-DLQ-02",),
     "redrive": ("Q-REDRIVE-01",),
 }
-_OWN = frozenset({"take", "extend"})
-"""Calls whose leases are too long here."""
+_OWN = frozenset({"take", "extend", "move"})
+"""Calls whose leases are too long here, or that have steps of their own."""
 
 
 def _of(call: Call) -> Step:
@@ -322,6 +322,34 @@ RECORDED: Mapping[str, Step] = {
 """Steps with tracked jobs; what their records say is compared with where the jobs are."""
 
 
+def moved_to(queue: qcore.Queue) -> str:
+    """The queue to which a step moves jobs."""
+    return f"{queue.name}.moved"
+
+
+def _move(state: str, needs: Sequence[str]) -> Step:
+    """A step that moves all jobs of a state."""
+    before = {state: 3}
+    return Step(
+        f"move-{state}",
+        lambda queue, _hands, _lease: queue.move(moved_to(queue), state),
+        (before, {}),
+        ("move", *needs),
+        prepare=lambda queue, _lease: fill(queue, before),
+    )
+
+
+MOVES: Mapping[str, Step] = {
+    step.name: step
+    for step in (
+        _move("ready", ()),
+        _move("delayed", ("delay",)),
+        _move("dead", ("dead_letter",)),
+    )
+}
+"""Steps that bring jobs to another queue, by their names."""
+
+
 def step_named(name: str) -> Step:
     """The step of that name."""
-    return {**STEPS, **PRODUCTIONS, **RECORDED}[name]
+    return {**STEPS, **PRODUCTIONS, **RECORDED, **MOVES}[name]

@@ -12,6 +12,7 @@ from qcore.consume.async_home import AsyncHome
 from qcore.consume.async_session import AsyncSession
 from qcore.consume.commit import Effect
 from qcore.consume.drafts import checked_due
+from qcore.consume.inspect import checked_move
 from qcore.options import job_id as checked_id
 from qcore.states import State
 
@@ -103,6 +104,35 @@ class AsyncSteering:
             "reschedule",
             "reschedule the job",
             lambda inside: inside.reschedule(self.name, wanted, delay_ms, at_ms),
+            Effect.ONCE,
+        )
+
+    async def move(self, to: str, state: str = "ready", limit: int | None = None) -> int:
+        """Bring jobs to another queue of this connection, the next one first.
+
+        Each is in one of both queues at any time, and keeps its id, body, headers, priority,
+        tenant, counts, and when it is due or too late. What is ready goes behind what waits there;
+        dead jobs are ready there, as after ``redrive``. One whose id the other queue knows stays
+        where it is, and so does one that is tracked (``keep``), and what comes meanwhile.
+
+        Args:
+            to: The name of the other queue.
+            state: ``ready``, ``delayed`` or ``dead``.
+            limit: How many at most; all by default.
+
+        Returns:
+            How many were moved. Many are moved in several steps, some of which may be done when
+            an error is raised; what is left may be moved by another call.
+
+        Raises:
+            InvalidInput: If an argument is wrong, or it is the same queue; nothing was sent.
+            QcoreError: As ``pause``.
+        """
+        target, where, most = checked_move(self.name, to, state, limit)
+        return await self._control(
+            "move",
+            "move the jobs",
+            lambda inside: inside.move(self.name, target, where, most),
             Effect.ONCE,
         )
 

@@ -106,6 +106,15 @@ class Control(Protocol):
         """
         ...
 
+    def move(self, queue: str, to: str, state: State, limit: int | None) -> int:
+        """``move``: bring the first jobs of one state to another queue; says how many.
+
+        Each is in one of both at any time, and counts as ``enqueued`` where it is. Dead ones are
+        ready there, as after ``redrive``; what is ready goes behind what waits there. One whose id
+        is known there stays, and is not counted.
+        """
+        ...
+
 
 class AsyncControl(Protocol):
     """As ``Control``, awaited."""
@@ -124,6 +133,10 @@ class AsyncControl(Protocol):
 
     async def reschedule(self, queue: str, job_id: str, delay_ms: int, at_ms: int | None) -> bool:
         """As ``Control.reschedule``."""
+        ...
+
+    async def move(self, queue: str, to: str, state: State, limit: int | None) -> int:
+        """As ``Control.move``."""
         ...
 
 

@@ -99,6 +99,26 @@ def purge(
 
 
 @queue.command()
+@click.argument("name", metavar="FROM")
+@click.argument("to", metavar="TO")
+@click.option("--state", default="ready", show_default=True, help="ready, delayed or dead.")
+@click.option("--limit", type=int, help="So many jobs at most; all by default.")
+@with_url
+@verb
+def move(
+    shell: Shell, name: str, to: str, *, state: str, limit: int | None, url: str | None
+) -> Exit:
+    """Bring jobs of a queue to another one; dead ones are ready there."""
+    with shell.connection(url) as connection:
+        count = connection.queue(name).move(to, state, limit)
+        shell.screen.line(f"moved: {count} {state} jobs of {name} to {to}")
+        if shell.screen.as_json:
+            row = {"queue": name, "to": to, "action": "move", "state": state, "count": count}
+            shell.screen.rows([row], ())
+    return Exit.OK
+
+
+@queue.command()
 @click.argument("name", metavar="QUEUE")
 @with_url
 @verb

@@ -11,13 +11,14 @@ from qcore.capabilities import Capabilities
 from qcore.codec import decode_envelope
 from qcore.errors import Corrupt, InvalidInput
 from qcore.job import Job
-from qcore.options import count, job_id, whole
+from qcore.options import count, job_id, name_of, whole
 from qcore.states import INSPECTABLE, State
 
 __all__ = [
     "PAGE",
     "InspectedJob",
     "checked_ids",
+    "checked_move",
     "checked_page",
     "checked_state",
     "inspected",
@@ -94,6 +95,21 @@ def checked_state(value: object, *, purge: bool = False) -> State:
         if value == state.value:
             return state
     raise InvalidInput(f"state must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def checked_move(
+    name: str, to: object, state: object, limit: object
+) -> tuple[str, State, int | None]:
+    """Where jobs go, from which state, and how many at most.
+
+    Raises:
+        InvalidInput: If an argument is wrong, or they are there already.
+    """
+    target = name_of("queue", to)
+    if target == name:
+        raise InvalidInput(f"the jobs are in {name} already; name another queue")
+    most = None if limit is None else count("limit", limit, _FURTHEST)
+    return target, checked_state(state, purge=True), most
 
 
 def checked_page(limit: object, offset: object, capabilities: Capabilities) -> tuple[int, int]:

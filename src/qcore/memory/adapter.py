@@ -264,6 +264,18 @@ class MemoryBackend:
             sleeper = self._asleep([self._ends(queue)], timeout)
         self._sleep(sleeper, timeout)
 
+    def move(self, queue: str, to: str, state: State, limit: int | None) -> int:
+        """Bring jobs to another queue."""
+        with self._store.lock:
+            source = self._store.queues.get(self._line(queue))
+            if source is None:
+                return 0
+            target = self._store.queues.get(self._line(to)) or self._new_queue()
+            moved = source.move_to(target, state, limit, self._clock.time())
+            if moved:
+                self._store.queues[self._line(to)] = target
+            return self._act(to, lambda _line, _now: moved)
+
     def pause(self, queue: str) -> None:
         """Deliver nothing until ``resume``."""
         self._keep(queue)

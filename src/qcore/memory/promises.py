@@ -44,6 +44,7 @@ PROMISES = Capabilities(
                 "concurrency",
                 "rate",
                 "records",
+                "move",
                 "thread_safe",
             ]
         },

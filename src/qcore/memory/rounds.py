@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Set as AbstractSet
 from typing import Generic, TypeVar
 
 import attrs
@@ -70,6 +70,17 @@ class Rounds(Generic[T]):
         left = [place for place, other, _ in self._waiting if other == flow]
         self._last[flow[:-1]] = max(left, default=0)
         self._forget(flow[:-1])
+
+    def remove_all(self, items: AbstractSet[T]) -> None:
+        """Take these items out, at once."""
+        self._waiting = [place for place in self._waiting if place[2] not in items]
+        heapq.heapify(self._waiting)
+        lasts = dict[str, int]()
+        for place, flow, _ in self._waiting:
+            lasts[flow[:-1]] = max(place, lasts.get(flow[:-1], 0))
+        self._last = {flow: last for flow, last in lasts.items() if last > self._now}
+        if not self._waiting:
+            self.clear()
 
     def clear(self) -> None:
         """Drop everything, and begin anew."""

@@ -24,6 +24,7 @@ from qcore.backend import (
 )
 from qcore.memory.entry import Entry
 from qcore.memory.gates import Gates
+from qcore.memory.known import Known
 from qcore.memory.ledger import Ledger
 from qcore.memory.rounds import Rounds
 from qcore.options import PRIORITIES
@@ -63,7 +64,7 @@ class MemoryQueue:
     _delayed: list[Entry] = attrs.field(factory=list[Entry])
     _held: dict[str, Entry] = attrs.field(factory=dict[str, Entry])
     _dead: list[Entry] = attrs.field(factory=list[Entry])
-    _known: dict[str, tuple[str, float]] = attrs.field(factory=dict[str, tuple[str, float]])
+    _known: Known = attrs.field(factory=Known)
     _answers: dict[tuple[str, str], tuple[int, Any]] = attrs.field(
         factory=dict[tuple[str, str], tuple[int, Any]]
     )
@@ -89,29 +90,20 @@ class MemoryQueue:
 
     def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
         """Store the jobs that are not known yet."""
-        self._forget_keys(now)
+        self._known.forget(now)
         fronts: list[Entry] = []
         stored = [self._store(job, now, fronts) for job in jobs]
         for entry in reversed(fronts):
             self._ready[entry.priority].appendleft(entry)
         return stored
 
-    def _forget_keys(self, now: float) -> None:
-        # Keys are known for one window, so the oldest come first.
-        while self._known:
-            oldest = next(iter(self._known))
-            if self._known[oldest][1] > now:
-                break
-            del self._known[oldest]
-
     def _store(self, job: Enqueue, now: float, fronts: list[Entry]) -> Enqueued:
         keys = [f"id {job.id}"] if job.unique else []
         keys += [f"dedup {job.dedup}"] if job.dedup is not None else []
+        if (first := self._known.first(keys)) is not None:
+            return Enqueued(first, created=False)
         for key in keys:
-            if key in self._known:
-                return Enqueued(self._known[key][0], created=False)
-        for key in keys:
-            self._known[key] = (job.id, now + self.dedup_window)
+            self._known.add(key, job.id, now + self.dedup_window)
         entry = Entry(job.id, job.envelope, job.priority, tenant=job.tenant or "", gate=job.gate)
         self._is_fair = self._is_fair or job.tenant is not None
         self._enqueued += 1
@@ -431,6 +423,53 @@ class MemoryQueue:
         self._delay(entry, due)
         self.ledger.reschedule(entry)
         return True
+
+    def move_to(self, other: MemoryQueue, state: State, limit: int | None, now: float) -> int:
+        """Bring the first jobs of a state to another queue, but for those that it knows."""
+        self._known.forget(now)
+        known = other.known_ids(now)
+        fresh = {one.id: one for one in self._in_state(state) if one.id not in known}
+        # What is kept of a job is asked for where it was enqueued.
+        records = zip(self.ledger.records([*fresh]), other.ledger.records([*fresh]), strict=True)
+        kept = [any(pair) for pair in records]
+        fit = [one for one, stays in zip(fresh.values(), kept, strict=True) if not stays][:limit]
+        self._take_out(state, set(fit))
+        for entry in fit:
+            other.welcome(entry, self._known.part_with(entry.id))
+        self._enqueued -= len(fit)
+        return len(fit)
+
+    def known_ids(self, now: float) -> set[str]:
+        """The ids that no job may come with: of those that are here or were, unless they left."""
+        self._known.forget(now)
+        kept = {one.id for state in INSPECTABLE for one in self._in_state(state)}
+        return kept | self._known.ids()
+
+    def _take_out(self, state: State, gone: set[Entry]) -> None:
+        if state is State.READY:
+            for line in [*self._ready.values(), *self._gates.lines()]:
+                kept = [one for one in line if one not in gone]
+                line.clear()
+                line.extend(kept)
+            for rounds in self._fair.values():
+                rounds.remove_all(gone)
+        elif state is State.DELAYED:
+            self._delayed = [one for one in self._delayed if one not in gone]
+        else:
+            self._dead = [one for one in self._dead if one not in gone]
+
+    def welcome(self, entry: Entry, known_until: float | None) -> None:
+        """Take over a job of another queue, and until when its id is known if a caller gave it."""
+        self._enqueued += 1
+        self._known.welcome(entry.id, known_until)
+        self._is_fair = self._is_fair or bool(entry.tenant)
+        if entry.state is State.DELAYED:
+            self._delay(entry, entry.until)
+            return
+        if entry.state is State.DEAD:
+            entry.move(Event.REDRIVE)
+            entry.attempt, entry.crashes, entry.lost = 1, 0, 0
+        self._append(entry)
 
     def redrive(self, ids: Sequence[str] | None) -> int:
         """Make dead jobs ready again."""

@@ -60,7 +60,10 @@ for at = FIXED + 1, #ARGV, FIELDS do
 end
 if fair then check_fair() end
 local kept = {}
-for i = UNIQUE_KEYS, #KEYS do kept[KEYS[i]] = redis.call('GET', KEYS[i]) or nil end
+for i = UNIQUE_KEYS, #KEYS do
+  -- Behind the id of a job that was moved to another queue stands a `>`.
+  kept[KEYS[i]] = string.match(redis.call('GET', KEYS[i]) or '', '^[^>]+')
+end
 
 -- The id under which a job is known already, or nil; notes its keys otherwise.
 local function known_as(id, options)

@@ -1,21 +1,26 @@
 -- Shows jobs in one state, next one first; changes nothing.
 --
 -- KEYS: leased delayed jobs dead graves notes {fair} {gates} {lines}
--- ARGV: state limit offset
+-- ARGV: state limit offset what; what is `ids` if nothing else is asked for
 -- Returns {id, element, due, body, note, ...}: due is the milliseconds until the job is due or its
--- lease ends, -1 where nothing is awaited; element is '' for what cannot be parsed.
+-- lease ends, -1 where nothing is awaited; element is '' for what cannot be parsed. Of ids alone
+-- such a one is ''.
 --- include: common
 --- include: store
 --- include: fair
 --- include: gates
 
 local state, limit, offset = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local bare = ARGV[4] == 'ids'
 local now = now_ms()
 local rows = {}
 
 local function show(jobs, dues)
   local bodies = store.bodies(jobs)
   for i, job in ipairs(jobs) do
+    if bare then rows[#rows + 1] = job.id end
+  end
+  for i, job in ipairs(bare and {} or jobs) do
     local note = redis.call('HGET', key.notes, job.ref) or ''
     for _, cell in ipairs({job.id, element_of(job), dues[i] or -1, bodies[i] or store.remains(job), note}) do
       rows[#rows + 1] = cell
@@ -24,6 +29,10 @@ local function show(jobs, dues)
 end
 
 local function show_raw(text)
+  if bare then
+    rows[#rows + 1] = ''
+    return
+  end
   local note = redis.call('HGET', key.notes, text) or ''
   for _, cell in ipairs({text, '', -1, text, note}) do rows[#rows + 1] = cell end
 end

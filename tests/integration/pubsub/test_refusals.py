@@ -42,6 +42,7 @@ LINES: Mapping[str, tuple[str, Callable[[Line], object]]] = {
     "remove": ("dead_letter", lambda line: line.remove(["mine"])),
     "cancel": ("cancel", lambda line: line.cancel("mine")),
     "reschedule": ("reschedule", lambda line: line.reschedule("mine", delay=1.0)),
+    "move": ("move", lambda line: line.move("other")),
     "pause": ("pause", lambda line: line.pause()),
     "resume": ("pause", lambda line: line.resume()),
 }

@@ -38,6 +38,15 @@ def test_what_one_node_lacks_is_refused() -> None:
     assert "volatile-lru" in found.refusals["dedup"]
 
 
+def test_queues_of_a_cluster_keep_their_jobs() -> None:
+    """Two of them may lie on two nodes, which nothing changes in one step."""
+    found = promised(redis_mode="cluster")
+
+    assert "move" not in found
+    assert "different nodes" in found.refusals["move"]
+    assert "move" in promised(redis_mode="standalone")
+
+
 def test_primaries_with_replicas_in_a_cluster_promise_no_durability() -> None:
     """A failover throws away what the replica had not heard of."""
     found = promised(redis_mode="cluster", connected_slaves="1")

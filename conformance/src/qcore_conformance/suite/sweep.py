@@ -85,6 +85,10 @@ class Sweep:
         if "stats" not in self._beside.capabilities:
             raise NotRun("without stats nobody can tell what a step did")
 
+    def queue(self, name: str) -> qcore.Queue:
+        """A queue by a way that nothing happens to."""
+        return self._beside.queue(name)
+
     def deaths(self) -> list[Death]:
         """Kill a worker at each boundary.
 

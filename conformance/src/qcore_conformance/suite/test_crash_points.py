@@ -12,8 +12,9 @@ import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.calls import counts
 from qcore_conformance.marks import invariant
-from qcore_conformance.steps import KEPT, PRODUCTIONS, RECORDED, STEPS, Step
-from qcore_conformance.suite.aftermath import contents, whereabouts
+from qcore_conformance.outcomes import NotApplicable
+from qcore_conformance.steps import KEPT, MOVES, PRODUCTIONS, RECORDED, STEPS, Step, moved_to
+from qcore_conformance.suite.aftermath import accounted, collect, contents, whereabouts
 from qcore_conformance.suite.sweep import Death, Sweep, possible
 
 
@@ -120,4 +121,34 @@ def test_a_killed_producer_that_tries_again_adds_only_what_is_missing(bed: Bed, 
         found = [one.job for one in sweep.recover(attrs.evolve(death, left=left))]
         assert sorted(one.id for one in found) == sorted(again), death.where
         assert contents(found) == contents(step.makes), death.where
+    sweep.forget(deaths)
+
+
+@pytest.mark.parametrize("step", MOVES.values(), ids=str)
+@invariant("Q-REC-02", "Q-MOVE-02")
+def test_a_killed_mover_leaves_each_job_in_one_of_two_queues(bed: Bed, step: Step) -> None:
+    """It is there as it was, and moving on brings what is left."""
+    if not bed.claims("peek", *step.needs):
+        raise NotApplicable(f"{bed.capabilities.adapter} does not have {('peek', *step.needs)}")
+    sweep = Sweep(bed, step)
+
+    deaths = sweep.deaths()
+
+    _the_later_the_more(step, deaths)
+    for death in deaths:
+        other = sweep.queue(moved_to(death.queue))
+        here, there = whereabouts(death.queue), whereabouts(other)
+        assert sorted(map(len, (here, there))) == [0, 3], f"{death.where}: {here}, {there}"
+        accounted(bed, death.queue)
+        accounted(bed, other)
+        (state,) = step.states[0]
+        assert death.queue.move(other.name, state) == len(here)
+        assert death.queue.stats().enqueued == 0
+        assert other.stats().enqueued == 3
+        if state == "delayed":
+            assert other.purge(state) == 3
+        else:
+            collect(bed, other, 3)
+        accounted(bed, other)
+        assert death.queue.reserve(timeout=0) is other.reserve(timeout=0) is None
     sweep.forget(deaths)

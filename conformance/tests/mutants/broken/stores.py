@@ -40,6 +40,8 @@ __all__ = [
     "forgets_attempts",
     "front_reversed",
     "loses_on_release",
+    "move_copies",
+    "move_restarts",
     "peek_takes",
     "purge_removes_held",
     "rate_in_name",
@@ -329,6 +331,24 @@ class _Deaf(MemoryBackend):
             self.wait([f"{queue}-of-nobody"], timeout)
 
 
+class _MoveCopies(MemoryQueue):
+    """Gives jobs away and keeps them."""
+
+    def _take_out(self, state: State, gone: set[Entry]) -> None:
+        del state, gone
+
+    def welcome(self, entry: Entry, known_until: float | None) -> None:
+        super().welcome(attrs.evolve(entry), known_until)
+
+
+class _MoveRestarts(MemoryQueue):
+    """Forgets what became of a job elsewhere."""
+
+    def welcome(self, entry: Entry, known_until: float | None) -> None:
+        entry.number, entry.attempt, entry.crashes = 0, 1, 0
+        super().welcome(entry, known_until)
+
+
 class _HeldCountsAsReady(MemoryQueue):
     """Counts what is stored, wherever it is."""
 
@@ -345,6 +365,8 @@ fair_in_name = _broken("fair-in-name", _FairInName)
 forgets_attempts = _broken("forgets-attempts", _ForgetsAttempts)
 front_reversed = _broken("front-reversed", _FrontReversed)
 loses_on_release = _broken("loses-on-release", _LosesOnRelease)
+move_copies = _broken("move-copies", _MoveCopies)
+move_restarts = _broken("move-restarts", _MoveRestarts)
 peek_takes = _broken("peek-takes", _PeekTakes)
 purge_removes_held = _broken("purge-removes-held", _PurgeRemovesHeld)
 recovers_first_page = _broken("recovers-first-page", _FirstPageOnly)

@@ -72,6 +72,7 @@ _PROMISES = Capabilities(
         "concurrency": "this adapter hands out whatever is there",
         "rate": "this adapter hands out whatever is there",
         "records": "this adapter forgets a job with its end",
+        "move": "this adapter has no way to a single job",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )

@@ -63,10 +63,8 @@ local function elements_in(members)
   return elements
 end
 
--- Offers the jobs of one level to `sink`: what came back first, then flows in turn. They stay where
--- they are until `leave_served`.
-local function consume_fairly(level, sink, trims)
-  if not store.consume(level, sink, trims) then return false end
+-- Offers the jobs of one level that wait for a turn. They stay where they are until `leave_served`.
+local function consume_turns(level, sink)
   local offered = {}
   local used, go_on = offer_all(store, function(skip, want)
     local members = members_of_level(level, skip, want)
@@ -76,6 +74,11 @@ local function consume_fairly(level, sink, trims)
   for i = #offered, used + 1, -1 do offered[i] = nil end
   if used > 0 then served[level] = offered end
   return go_on
+end
+
+-- Offers the jobs of one level to `sink`: what came back first, then flows in turn.
+local function consume_fairly(level, sink, trims)
+  return store.consume(level, sink, trims) and consume_turns(level, sink)
 end
 
 -- With the last job goes what is known of rounds.

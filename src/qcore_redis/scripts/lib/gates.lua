@@ -90,6 +90,12 @@ local function give_back(job)
   reopen((gate_of(job)))
 end
 
+-- Takes some of those out that wait.
+local function leave_gates(members)
+  call_many({'ZREM', key.parked}, members)
+  if redis.call('EXISTS', key.parked) == 0 then redis.call('DEL', key.open) end
+end
+
 -- Drops up to `most` of those that wait, shown to `before` while they are there; returns how many.
 local function drop_parked(most, before)
   local members = most > 0 and redis.call('ZRANGE', key.parked, 0, most - 1) or {}
@@ -98,7 +104,6 @@ local function drop_parked(most, before)
   before(jobs)
   store.forget(jobs)
   forget_notes(jobs)
-  call_many({'ZREM', key.parked}, members)
-  if redis.call('EXISTS', key.parked) == 0 then redis.call('DEL', key.open) end
+  leave_gates(members)
   return #members
 end

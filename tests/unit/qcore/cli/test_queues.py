@@ -213,3 +213,15 @@ def test_a_queue_is_paused_and_resumed(shell: Command) -> None:
     assert shell.rows("queue", "resume", "mail") == [{"queue": "mail", "paused": False}]
     assert shell.connection.queue("mail").reserve(timeout=0) is not None
     assert "yes" not in shell.run("queue", "stats").stdout
+
+
+def test_move_brings_jobs_to_another_queue(shell: Command) -> None:
+    """As many as are asked for, of one state, and says how many."""
+    shell.connection.queue("mail").enqueue_many([b"1", b"2", b"3"])
+    said = shell.run("queue", "move", "mail", "slow", "--limit", "2").stdout
+    assert said == "moved: 2 ready jobs of mail to slow\n"
+    assert shell.rows("queue", "move", "mail", "slow", "--state", "dead") == [
+        {"queue": "mail", "to": "slow", "action": "move", "state": "dead", "count": 0}
+    ]
+    assert shell.connection.queue("slow").stats().ready == 2
+    assert shell.connection.queue("mail").stats().ready == 1
