@@ -123,14 +123,16 @@ class SqliteBackend:
         """Act in one transaction, and wake those of this process who wait."""
         with self._lock:
             db = self._connection()
-            db.execute("BEGIN IMMEDIATE")
             try:
+                db.execute("BEGIN IMMEDIATE")
                 now = int(db.execute(_NOW).fetchone()[0])
                 result = act(Rows(db, f"{self._params['namespace']}/{queue}", now))
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                # A signal handler may raise behind the beginning and behind the end.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
-            db.execute("COMMIT")
         with self._changed:
             self._changed.notify_all()
         return result
