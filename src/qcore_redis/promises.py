@@ -39,7 +39,8 @@ _STORED = {
 
 LIST = Capabilities(
     adapter="redis+list",
-    claims={**_STORED, "reentry": Claim("head")},
+    # Of two jobs that were given to two sleepers, the later one may be taken first.
+    claims={**_STORED, "order": Claim("fifo_single"), "reentry": Claim("head")},
     refusals={**_NO_LISTENERS, **_NO_LOG_HERE},
 )
 
