@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 import attrs
@@ -18,17 +18,17 @@ import qcore
 from .bed import Bed
 from .waiting import scaled, wait_until
 
-__all__ = ["Crowd", "Handed"]
+__all__ = ["Crowd", "Handed", "too_early"]
 
 
 @attrs.frozen
 class Handed:
-    """One handing out of a job: its id, and when it was asked for and came."""
+    """One handing out of a job: its id, its number, and when it was asked for and came."""
 
     job_id: str
     asked_at: float
     came_at: float
-    attempt: int
+    number: int
 
 
 class Crowd:
@@ -78,7 +78,7 @@ class Crowd:
 
     def note(self, found: qcore.Delivery, asked_at: float) -> None:
         """Remember that a job came."""
-        came = Handed(found.job.id, asked_at, time.monotonic(), found.attempt)
+        came = Handed(found.job.id, asked_at, time.monotonic(), found.number)
         self.handed.append(came)
 
     def go_on(self, count: int = 20) -> None:
@@ -128,12 +128,20 @@ class Crowd:
         ]
 
     def doubled(self, slack: float) -> list[Handed]:
-        """What came again before the lease of the time before can have been over."""
-        last: dict[str, Handed] = {}
-        found: list[Handed] = []
-        for one in sorted(self.handed, key=lambda each: each.came_at):
-            before = last.get(one.job_id)
-            if before is not None and one.came_at - before.asked_at < self._lease - slack:
-                found.append(one)
-            last[one.job_id] = one
-        return found
+        """What was handed out again before the lease of the time before can have been over."""
+        return too_early(self.handed, self._lease - slack)
+
+
+def too_early(handed: Iterable[Handed], after: float) -> list[Handed]:
+    """What was handed out again sooner than so many seconds behind the time before.
+
+    In the order of the broker: what it sent before it stood still may come last.
+    """
+    last: dict[str, Handed] = {}
+    found: list[Handed] = []
+    for one in sorted(handed, key=lambda each: (each.number, each.came_at)):
+        before = last.get(one.job_id)
+        if before is not None and one.came_at - before.asked_at < after:
+            found.append(one)
+        last[one.job_id] = one
+    return found

@@ -13,12 +13,13 @@ import attrs
 
 from .outcomes import NotRun
 
-__all__ = ["Footprint", "open_descriptors", "percentile", "resident_bytes"]
+__all__ = ["Footprint", "open_descriptors", "percentile", "resident_bytes", "starved_seconds"]
 
 _DESCRIPTORS = Path("/dev/fd")
 _LISTING = threading.Lock()
 """So that nobody counts what others open for counting."""
 _MEMORY = Path("/proc/self/statm")
+_SCHEDULING = Path("/proc/thread-self/schedstat")
 
 
 def open_descriptors() -> int:
@@ -42,6 +43,17 @@ def resident_bytes() -> int:
     if not _MEMORY.exists():
         raise NotRun("this system does not tell how much memory a process holds")
     return int(_MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def starved_seconds() -> float:
+    """For how long this thread, since it began, could have run and was given no processor.
+
+    What a busy machine adds to a measured time; always 0 where the system does not tell.
+    """
+    if not _SCHEDULING.exists():
+        return 0.0
+    _, waited, _ = _SCHEDULING.read_text().split()
+    return int(waited) / 1e9
 
 
 def percentile(samples: Sequence[float], part: float) -> float:
@@ -69,6 +81,10 @@ class Footprint:
             NotRun: If the system does not tell.
         """
         return cls(threading.active_count(), open_descriptors())
+
+    def plus(self, more: int) -> Self:
+        """As much, and so many more of each."""
+        return attrs.evolve(self, threads=self.threads + more, descriptors=self.descriptors + more)
 
     def exceeds(self, other: Footprint) -> bool:
         """Whether it is more of anything."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Generator
-from types import FrameType
+from collections.abc import Callable
 
 import pytest
 
 import qcore
+from qcore_conformance.alarms import RangError, alarm
 from qcore_conformance.bed import Bed
 from qcore_conformance.colours import Colour
 from qcore_conformance.marks import in_colour, invariant
@@ -163,12 +160,14 @@ def test_a_thousand_cancels_are_seen_at_once_and_leak_nothing(bed: Bed) -> None:
     """Neither a task, nor a thread, nor a socket."""
     late: list[float] = []
 
-    async def crowd(queue: qcore.AsyncQueue) -> None:
+    async def crowd(queue: qcore.AsyncQueue, tasks: int) -> None:
         waits = (queue.reserve(timeout=None) for _ in range(_CROWD))
         shots = [cancelled_after(wait, n / 2000) for n, wait in enumerate(waits)]
         for task, took in await asyncio.gather(*shots):
             assert task.cancelled()
             late.append(took)
+        # What ends behind a cancelled call may hold as much as the call; crowds must not add up.
+        await _calm(lambda: len(asyncio.all_tasks()) <= tasks, f"no more than {tasks} tasks")
 
     async def scenario() -> None:
         async with qcore.connect_async(bed.url) as connection:
@@ -176,11 +175,11 @@ def test_a_thousand_cancels_are_seen_at_once_and_leak_nothing(bed: Bed) -> None:
             await queue.subscribe()
             tasks = len(asyncio.all_tasks())
             for _ in range(10):
-                await crowd(queue)
-            before = Footprint.now()
+                await crowd(queue, tasks)
+            most = Footprint.now().plus(_CROWD)
             for _ in range(bed.many(50)):
-                await crowd(queue)
-            await _calm(tasks, before)
+                await crowd(queue, tasks)
+            await _calm(lambda: not Footprint.now().exceeds(most), f"no more than {most}")
             await queue.enqueue(b"")
             assert await queue.reserve(timeout=scaled(10.0)) is not None
 
@@ -190,13 +189,12 @@ def test_a_thousand_cancels_are_seen_at_once_and_leak_nothing(bed: Bed) -> None:
     assert max(late) <= scaled(_SOON)
 
 
-async def _calm(tasks: int, before: Footprint) -> None:
-    """Wait until no task is left, and no more of the rest than what a pool has in stock."""
-    most = Footprint(before.threads + _CROWD, before.descriptors + _CROWD)
+async def _calm(is_calm: Callable[[], bool], promise: str) -> None:
+    """Wait until what was cancelled has ended for good."""
     deadline = time.monotonic() + scaled(5.0)
-    while len(asyncio.all_tasks()) > tasks or Footprint.now().exceeds(most):
+    while not is_calm():
         now = f"{len(asyncio.all_tasks())} tasks, {Footprint.now()}"
-        assert time.monotonic() < deadline, f"at most {tasks} tasks, {most}, now {now}"
+        assert time.monotonic() < deadline, f"{promise}, now {now}"
         await asyncio.sleep(0.01)
 
 
@@ -209,12 +207,12 @@ def test_an_exception_of_a_signal_handler_ends_a_blocked_reserve(bed: Bed) -> No
     queue, late = bed.queue(), list[float]()
     queue.subscribe()
 
-    with _bell() as bell:
+    with alarm() as bell:
         for number in range(bed.many(100)):
             try:
                 bell.ring_after(random.uniform(0.001, 0.01))
                 queue.reserve(timeout=None)
-            except _RangError:
+            except RangError:
                 late.append(time.monotonic() - bell.rang_at)
             sent = queue.enqueue(b"%d" % number)
             delivery = taken(queue)
@@ -224,38 +222,3 @@ def test_an_exception_of_a_signal_handler_ends_a_blocked_reserve(bed: Bed) -> No
     assert len(late) == bed.many(100)
     bed.spread("interruption of a blocked reserve", late)
     assert max(late) <= scaled(_SOON)
-
-
-class _RangError(BaseException):
-    """What the handler of the signal raises."""
-
-
-class _Bell:
-    """Rings once by a signal, whatever the main thread does."""
-
-    rang_at = 0.0
-
-    def ring(self, signum: int, frame: FrameType | None) -> None:
-        """Interrupt the main thread."""
-        del signum, frame
-        self.rang_at = time.monotonic()
-        raise _RangError
-
-    def ring_after(self, seconds: float) -> None:
-        """Ring in so many seconds."""
-        main = threading.main_thread().ident
-        timer = threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGUSR1))
-        timer.daemon = True
-        timer.start()
-
-
-@contextlib.contextmanager
-def _bell() -> Generator[_Bell]:
-    if threading.current_thread() is not threading.main_thread():
-        raise NotRun("signals only reach the main thread")
-    bell = _Bell()
-    before = signal.signal(signal.SIGUSR1, bell.ring)
-    try:
-        yield bell
-    finally:
-        signal.signal(signal.SIGUSR1, before)
