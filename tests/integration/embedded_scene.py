@@ -109,6 +109,15 @@ class Scene:
         (watcher,) = self._processes("watcher.py")
         return watcher.num_ctx_switches().voluntary
 
+    def awaits_an_end(self) -> bool:
+        """Return whether a watcher waits for the end of a server: it has a thread that does."""
+        for process in self._processes("watcher.py"):
+            # The one that forks the watcher ends at any time.
+            with contextlib.suppress(psutil.Error):
+                if process.num_threads() > 1:
+                    return True
+        return False
+
     def servers(self) -> list[int]:
         """Return the process ids of the servers."""
         return [process.pid for process in self._processes("unixsocket:")]

@@ -15,6 +15,7 @@ import pytest
 from qcore.clock import SystemClock
 from qcore.errors import AdapterNotFound, Closed, InvalidInput, Rejected, Unavailable
 from qcore_redis.embedded import EmbeddedServer
+from qcore_redis.embedded.address import SOCKET
 from qcore_redis.embedded.binary import find_binary
 from qcore_redis.embedded.locks import Deadline
 from qcore_redis.embedded.place import Place
@@ -163,9 +164,11 @@ def test_a_server_that_is_about_to_end_is_replaced(scene: Scene) -> None:
     ending = scene.lock("server.lock")
     user = scene.user()
     user.order("open")
-    eventually(lambda: scene.is_held("watcher.lock"), "the watcher waits for the end")
+    eventually(scene.awaits_an_end, "the watcher waits for the end")
     ending.close()
-    assert ask(user.answer(), "PING") == "+PONG"
+    path = user.answer()
+    assert path == str(scene.directory / SOCKET)
+    assert ask(path, "PING") == "+PONG"
 
 
 def test_the_server_stays_when_a_user_joins_as_the_last_one_leaves(scene: Scene) -> None:
@@ -301,6 +304,35 @@ def test_a_program_that_is_no_server_says_why(scene: Scene, tmp_path: Path) -> N
     binary.chmod(0o700)
     with pytest.raises(Unavailable, match=r"could not start(.|\n)*Exec format error"):
         EmbeddedServer.open(scene.directory, find=lambda: binary)
+
+
+def test_a_server_that_cannot_start_is_not_explained_by_an_earlier_one(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """The log of a server that ended as it should is no reason, and is not quoted as one."""
+    binary = tmp_path / "binary"
+    binary.write_text("#!/bin/sh\nexit 3\n")
+    binary.chmod(0o700)
+    scene.open().close()
+    eventually(scene.has_ended, "server and watcher end")
+    with pytest.raises(Unavailable, match=r"could not start.*ended 3(.|\n)*nothing was") as caught:
+        EmbeddedServer.open(scene.directory, find=lambda: binary)
+    assert "bye bye" in (scene.directory / "server.log").read_text()
+    assert "bye bye" not in str(caught.value)
+
+
+def test_a_server_that_nobody_started_in_time_is_not_explained_by_an_earlier_one(
+    scene: Scene,
+) -> None:
+    """Where a watcher holds the place and starts nothing, the watcher is what to look at."""
+    scene.open().close()
+    eventually(scene.has_ended, "server and watcher end")
+    with (
+        scene.lock("watcher.lock"),
+        pytest.raises(Unavailable, match=r"not started in time.*watches over") as caught,
+    ):
+        scene.open(timeout=0.05)
+    assert "bye bye" not in str(caught.value)
 
 
 def test_a_missing_server_is_named_before_anything_is_made(scene: Scene) -> None:

@@ -62,11 +62,14 @@ class Place:
 
         Looking takes the lock for a moment, and would turn away a watcher that is about to start.
         """
-        lock = self.lock("watcher.lock")
-        try:
-            return not lock.attempt(shared=True)
-        finally:
-            lock.release()
+        return self._is_held("watcher.lock")
+
+    def served(self) -> bool:
+        """Return whether a server runs, answering or not; only for the holder of ``start.lock``.
+
+        Looking may turn away a watcher that is about to start a server.
+        """
+        return self._is_held("server.lock")
 
     def ping(self, seconds: float = PING_TIMEOUT) -> bytes:
         """Return what the server answers to PING, nothing when it does not within the seconds."""
@@ -89,20 +92,31 @@ class Place:
         os.replace(LOG, f"{LOG}.1", src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         return os.open(LOG, flags, 0o600, dir_fd=self.descriptor)
 
-    def log_tail(self) -> str:
-        """Return the last lines of the server's log, as far as there is one."""
+    def log_tail(self, since: int = 0) -> str:
+        """Return the last lines of the server's log, as far as there is one.
+
+        Args:
+            since: Where in the file that begins which counts: an earlier server wrote the rest.
+        """
         try:
             with FileIO(os.open(LOG, os.O_RDONLY, dir_fd=self.descriptor)) as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+                log.seek(max(since, log.seek(0, os.SEEK_END) - 4096))
                 lines = log.read().decode(errors="replace").splitlines()
         except OSError as error:
             return f"(no log: {error.strerror})"
-        return "\n".join(lines[-TAIL:])
+        return "\n".join(lines[-TAIL:]) or "(nothing was written)"
 
     def close(self) -> None:
         """Give the directory back; safe in a forked child."""
         self._address.close()
         os.close(self.descriptor)
+
+    def _is_held(self, name: str) -> bool:
+        lock = self.lock(name)
+        try:
+            return not lock.attempt(shared=True)
+        finally:
+            lock.release()
 
 
 def answered(reply: bytes) -> bool:

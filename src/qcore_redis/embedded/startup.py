@@ -37,6 +37,7 @@ class Launch:
     def __init__(self, place: Place) -> None:
         words = (sys.executable, "-I", "-S", str(WATCHER), str(place.binary), str(place.directory))
         log = place.open_log()
+        self.log_start = os.fstat(log).st_size
         ear, mouth = os.pipe()
         self._ear = FileIO(ear)
         try:
@@ -108,22 +109,30 @@ def launched(place: Place, deadline: Deadline) -> bool:
             if launch.over:
                 if launch.said.endswith(LOST_RACES):
                     return False
-                raise _failed(place, launch.said)
+                raise _failed(place, launch)
             if launch.said and answered(place.ping(deadline.left())):
                 return True
     return False
 
 
-def _failed(place: Place, said: str) -> Unavailable:
+def _failed(place: Place, launch: Launch) -> Unavailable:
+    said = ", ".join(launch.said.splitlines()) or "no word"
     return Unavailable(
-        f"the embedded server of {place.directory} could not start "
-        f"({', '.join(said.splitlines()) or 'no word'}): the disk is full, its append-only file is "
-        "damaged, or the server does not run on this machine. Its log ends with the reason:\n"
-        f"{place.log_tail()}"
+        f"the embedded server of {place.directory} could not start ({said}): the disk is full, its "
+        "append-only file is damaged, or the server does not run on this machine. Its log ends "
+        "with the reason:\n"
+        f"{place.log_tail(launch.log_start)}"
     )
 
 
 def _late(place: Place) -> Unavailable:
+    if not place.served():
+        # Its log would tell of an earlier one.
+        return Unavailable(
+            f"the embedded server of {place.directory} was not started in time: the machine is too "
+            "busy, or the process that watches over the server is stopped; look for it, or allow "
+            "more time by a longer timeout"
+        )
     why = "it does not answer; look for a process of it that is stopped or a script that runs on"
     if place.ping(GLANCE).startswith(b"-LOADING"):
         why = "it still reads its data back; allow it more time by a longer timeout"

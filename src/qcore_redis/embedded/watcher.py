@@ -6,7 +6,8 @@ alone, so that it starts in milliseconds and survives whatever happens to the pa
 Goes in: the server's binary, the data directory, and two descriptors: whoever starts this reads
 standard output, standard error is the server's log. Comes out: ``watching`` as soon as the server
 is started or adopted, or ``busy`` when another watcher has the directory; then, when the server
-is gone, ``ended STATUS`` for one that was started here and ``gone`` for one that was adopted.
+is gone, as the last word ``ended STATUS`` for one that was started here and ``gone`` for one that
+was adopted.
 There is no timeout: it waits, without a tick, for the last user or for the end of the server.
 
 The locks, all by ``flock``, so that the kernel gives them back when their holder dies:
@@ -56,9 +57,12 @@ def main(binary: str, directory: str) -> None:
         return
     write_pid(watching, os.getpid())
     server, is_child = start_server(binary)
-    threading.Thread(target=end_with_server, args=(server, is_child), daemon=True).start()
+    life, users, start = map(open_lock, ("server.lock", "users.lock", "start.lock"))
+    # Said once nothing of the directory is missing, which somebody may remove from now on, and
+    # before the thread runs, which may have the last word at once.
     say("watching")
-    outlive_users(server)
+    threading.Thread(target=end_with_server, args=(life, server, is_child), daemon=True).start()
+    outlive_users(users, start, server)
 
 
 def start_server(binary: str) -> tuple[int, bool]:
@@ -71,6 +75,8 @@ def start_server(binary: str) -> tuple[int, bool]:
     try:
         if not attempt(life):
             return int(os.pread(life, 20, 0) or 0), False
+        # Whoever adopts the server, should this process be killed now, must not signal another one.
+        os.ftruncate(life, 0)
         os.set_inheritable(life, True)  # noqa: FBT003 - it has no name to pass it by
         to_log = (os.POSIX_SPAWN_DUP2, 2, 1)
         pid = os.posix_spawn(binary, [binary, *OPTIONS], {}, file_actions=[to_log])
@@ -80,9 +86,8 @@ def start_server(binary: str) -> tuple[int, bool]:
         os.close(life)
 
 
-def end_with_server(server: int, is_child: bool) -> None:  # noqa: FBT001 - a thread's argument
+def end_with_server(life: int, server: int, is_child: bool) -> None:  # noqa: FBT001 - a thread's
     """Wait for the end of the server, whoever started it, and end this process."""
-    life = open_lock("server.lock")
     fcntl.flock(life, fcntl.LOCK_EX)
     last_word = "gone"
     if is_child:
@@ -93,9 +98,8 @@ def end_with_server(server: int, is_child: bool) -> None:  # noqa: FBT001 - a th
     os._exit(0)
 
 
-def outlive_users(server: int) -> None:
+def outlive_users(users: int, start: int, server: int) -> None:
     """Ask the server to end whenever nobody uses it, until it does (and this process with it)."""
-    users, start = open_lock("users.lock"), open_lock("start.lock")
     while True:
         fcntl.flock(users, fcntl.LOCK_EX)
         if attempt(start):
@@ -110,8 +114,8 @@ def shut_down(server: int, until: float) -> None:
 
     NOSAVE is about snapshots, which are off: the append-only file is written out in any case.
     Without it a script that runs for long would refuse the shutdown. Where somebody removed the
-    directory, and the socket with it, only a signal reaches the server; that it has not ended is
-    certain, since this process ends with it.
+    directory, and the socket with it, only a signal reaches the server, which may have ended just
+    now: this process ends with it, but not in the same moment.
     """
     while time.monotonic() < until:
         try:
@@ -122,7 +126,8 @@ def shut_down(server: int, until: float) -> None:
                 client.recv(512)
         except FileNotFoundError:
             if server and not os.access("server.lock", os.F_OK):
-                os.kill(server, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server, signal.SIGTERM)
         except OSError:
             pass  # it does not listen yet, or it has just ended
         time.sleep(YIELD)

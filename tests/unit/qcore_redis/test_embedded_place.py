@@ -37,6 +37,17 @@ def test_nobody_answers_where_nothing_runs(place: Place) -> None:
     """No server is no answer, and not an error."""
     assert place.ping() == b""
     assert not place.watched()
+    assert not place.served()
+
+
+def test_a_server_is_seen_by_its_lock_even_if_it_does_not_answer(place: Place) -> None:
+    """The holder of the lock serves; looking does not take it away."""
+    server = place.lock("server.lock")
+    assert server.attempt()
+    assert place.served()
+    assert not place.watched()
+    server.release()
+    assert not place.served()
 
 
 def test_a_watcher_is_seen_by_its_lock(place: Place) -> None:
@@ -68,6 +79,16 @@ def test_the_tail_of_the_log_is_short(place: Place) -> None:
     assert "no log" in place.log_tail()
     (place.directory / "server.log").write_text("".join(f"line {n}\n" for n in range(2000)))
     assert place.log_tail().splitlines() == [f"line {n}" for n in range(2000 - TAIL, 2000)]
+
+
+def test_the_tail_of_the_log_can_begin_with_one_server(place: Place) -> None:
+    """What earlier servers wrote is left out on demand, also when nothing is left then."""
+    earlier = "earlier\n" * 3
+    log = place.directory / "server.log"
+    log.write_text(f"{earlier}mine\n")
+    assert place.log_tail(len(earlier)) == "mine"
+    log.write_text(earlier)
+    assert place.log_tail(len(earlier)) == "(nothing was written)"
 
 
 def test_a_permission_that_is_missing_is_refused_for_good() -> None:
