@@ -43,7 +43,9 @@ def consume(ledger: pathlib.Path) -> None:
 
 def main(seconds: float) -> None:
     """Kill a consumer every 0.3 s, then wait until every job is acked, and count."""
-    ctx = mp.get_context("spawn")
+    # A fork has imported everything, so that consumers live long enough to hold jobs.
+    ctx = mp.get_context("fork")
+    qcore.connect(URL).close()
     ledger = pathlib.Path(tempfile.mkdtemp()) / "done"
     producers = [ctx.Process(target=produce, args=(number, seconds)) for number in range(PRODUCERS)]
     consumers = [ctx.Process(target=consume, args=(ledger,)) for _ in range(CONSUMERS)]

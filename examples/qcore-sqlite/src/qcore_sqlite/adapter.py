@@ -26,6 +26,7 @@ from qcore.backend import (
 from qcore.bridges import lift_threads
 from qcore.capabilities import Capabilities, Claim
 from qcore.errors import InvalidUrl
+from qcore.record import Record
 from qcore.states import State
 from qcore_sqlite.store import Rows
 
@@ -54,7 +55,7 @@ _PROMISES = Capabilities(
             (
                 *("fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive"),
                 *("attempts", "delay", "priority", "idempotent_id", "dedup"),
-                *("stats", "peek", "purge", "thread_safe"),
+                *("records", "stats", "peek", "purge", "thread_safe"),
             ),
             Claim(value=True),
         ),
@@ -71,8 +72,10 @@ _PROMISES = Capabilities(
         "at_front": "this adapter hands jobs out in the order in which they were enqueued",
         "concurrency": "this adapter hands out whatever is there",
         "rate": "this adapter hands out whatever is there",
-        "records": "this adapter forgets a job with its end",
         "move": "this adapter has no way to a single job",
+        "then": "this adapter enqueues what it is asked to, and nothing at an ack",
+        "tell": "this adapter has nobody who listens",
+        "join": "this adapter stores a job as soon as somebody asks",
         "take_at_full_memory": "a full disk refuses every transaction",
     },
 )
@@ -126,7 +129,9 @@ class SqliteBackend:
             try:
                 db.execute("BEGIN IMMEDIATE")
                 now = int(db.execute(_NOW).fetchone()[0])
-                result = act(Rows(db, f"{self._params['namespace']}/{queue}", now))
+                rows = Rows(db, f"{self._params['namespace']}/{queue}", now)
+                result = act(rows)
+                rows.forget()
                 db.execute("COMMIT")
             except BaseException:
                 # A signal handler may raise behind the beginning and behind the end.
@@ -157,24 +162,36 @@ class SqliteBackend:
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Sleep until somebody wrote to the file, or ``timeout`` is over."""
         del queues
-        deadline = time.monotonic() + timeout
-        before, version = self._interrupts, self._version()
-        while (left := deadline - time.monotonic()) > 0 and self._interrupts == before:
-            with self._changed:
-                if self._changed.wait(min(left, _POLL)):
-                    return
-            if self._version() != version:
-                return
+        self._sleep(self._seen(), timeout)
 
-    def _version(self) -> int:
-        """A number that changes when another connection commits."""
+    def _sleep(self, seen: tuple[int, ...], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while self._seen() == seen and (left := deadline - time.monotonic()) > 0:
+            with self._changed:
+                self._changed.wait(min(left, _POLL))
+
+    def _seen(self) -> tuple[int, ...]:
+        """Numbers of which one changes when anybody writes to the file, or interrupts."""
         with self._lock:
-            return int(self._connection().execute("PRAGMA data_version").fetchone()[0])
+            db = self._connection()
+            version = int(db.execute("PRAGMA data_version").fetchone()[0])
+            return version, db.total_changes, self._interrupts
+
+    def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
+        """What is kept of jobs that are tracked."""
+        return self._within(queue, lambda rows: rows.records(ids))
+
+    def wait_end(self, queue: str, job_id: str, timeout: float) -> None:
+        """Sleep until somebody wrote to the file, unless the job has ended already."""
+        seen = self._seen()
+        record = self.records(queue, [job_id])[0]
+        if record is not None and not record.has_ended:
+            self._sleep(seen, timeout)
 
     def health(self) -> Mapping[str, Any]:
         """How long a read takes."""
         began = time.perf_counter()
-        self._version()
+        self._seen()
         return {"latency": time.perf_counter() - began}
 
     def classify(self, error: BaseException) -> Fault | None:
@@ -193,7 +210,7 @@ class SqliteBackend:
         """The queues of the namespace."""
         prefix = f"{self._params['namespace']}/"
         with self._lock:
-            found = self._connection().execute("SELECT queue FROM counters ORDER BY queue")
+            found = self._connection().execute("SELECT DISTINCT queue FROM counters ORDER BY queue")
             names = [str(row["queue"]) for row in found]
         return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 

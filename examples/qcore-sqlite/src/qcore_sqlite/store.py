@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qcore.backend import (
@@ -17,16 +19,65 @@ from qcore.backend import (
     TakeRequest,
     Verb,
 )
-from qcore.states import State
+from qcore.record import Record, Try
+from qcore.states import TRANSITIONS, Event, State
 
 __all__ = ["Rows"]
 
 _MOST_URGENT = 4
+_FOR_EVER = 1 << 60
+_ENDS = ("done", "dead", "dropped")
 _FRONT = "(SELECT coalesce(min(place), 0) - 1 FROM jobs WHERE queue = :queue)"
 _BACK = "(SELECT coalesce(max(place), 0) + 1 FROM jobs WHERE queue = :queue)"
-_ORDER = {State.READY: "level, place", State.DELAYED: "due", State.HELD: "due", State.DEAD: "due"}
+_LOST = "attempt = attempt + started, crashes = crashes + started, lost = lost + 1"
+_TURN = "level, place, due, row"
+
+_HELD = "state = 'held' AND token = :token AND due > :now"
+_EXPIRED = "state = 'held' AND due <= :now"
+_OPEN = "state IN ('ready', 'delayed', 'held') AND until > :now"
+_DEAD = "state = 'dead' AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"
+
+_NEXT = {event: state for (_, event), state in TRANSITIONS.items()}
+_CHANGES = {
+    Event.TAKE: "number = number + 1, token = row || '|' || (number + 1) || '|' || :owner,"
+    " worker = :owner, started = :started OR lost > 0, taken = max(changed, :now),"
+    " due = :now + :lease",
+    Event.ACK: "envelope = x'', result = :result, note = ''",
+    Event.RELEASE: f"place = {_FRONT}",
+    Event.RETRY: "attempt = attempt + 1, due = :now + :millis, note = :note",
+    Event.DEAD_LETTER: "due = :now, note = :note",
+    Event.EXPIRE: f"{_LOST}, place = {_FRONT}",
+    Event.EXHAUST: f"{_LOST}, due = :now, note = :note",
+    Event.DUE: f"place = {_FRONT}",
+    Event.REDRIVE: f"attempt = 1, crashes = 0, lost = 0, place = {_BACK}",
+    Event.PURGE: "envelope = x''",
+}
+_IN_HAND = {
+    Verb.EXTEND: "due = :now + :millis",
+    Verb.START: "started = 1",
+    Verb.REPORT: "report = :note",
+}
+
+# A delivery that ends is one of the last five tries. A record whose time is over stays over.
+_NOTED = f"""
+    state = :state,
+    changed = max(changed, :now),
+    tries = CASE state WHEN 'held' THEN json_remove(json_insert(tries, '$[#]', json_array(
+        number, attempt, taken / 1000.0, max(changed, :now) / 1000.0, :event, :note)), '$[#-6]')
+        ELSE tries END,
+    until = CASE WHEN until <= :now THEN until ELSE coalesce(
+        :now + nullif(json_extract(keep, '$.' || :state), -1), {_FOR_EVER}) END
+"""
+_RECORD = """
+    id, state, number, attempt, crashes, worker, note, tries,
+    result AS stored_result, report AS stored_report,
+    enqueued / 1000.0 AS enqueued_at, changed / 1000.0 AS changed_at, taken / 1000.0 AS taken_at,
+    CASE state WHEN 'delayed' THEN due / 1000.0 END AS due_at,
+    CASE WHEN state IN ('done', 'dead', 'dropped') THEN changed / 1000.0 END AS ended_at
+"""
 
 
+@dataclass
 class Rows:
     """The rows of one queue within one transaction.
 
@@ -36,20 +87,32 @@ class Rows:
         now: Unix milliseconds.
     """
 
-    def __init__(self, db: sqlite3.Connection, queue: str, now: int) -> None:
-        self._db = db
-        self._queue = queue
-        self._now = now
+    db: sqlite3.Connection
+    queue: str
+    now: int
 
     def _run(self, sql: str, **values: Any) -> sqlite3.Cursor:
-        return self._db.execute(sql, {"queue": self._queue, "now": self._now, **values})
+        return self.db.execute(sql, {"queue": self.queue, "now": self.now, **values})
 
-    def _all(self, sql: str, **values: Any) -> list[sqlite3.Row]:
+    def _jobs(self, columns: str, which: str, **values: Any) -> list[sqlite3.Row]:
+        """What the rows say for which a condition holds."""
+        sql = f"SELECT {columns} FROM jobs WHERE queue = :queue AND {which}"
         return self._run(sql, **values).fetchall()
 
-    def _count(self, field: str, amount: int) -> None:
-        self._run("INSERT INTO counters (queue) VALUES (:queue) ON CONFLICT DO NOTHING")
-        self._run(f"UPDATE counters SET {field} = {field} + :n WHERE queue = :queue", n=amount)
+    def _count(self, name: str, amount: int) -> None:
+        sql = "INSERT INTO counters VALUES (:queue, :name, :n) ON CONFLICT DO UPDATE SET n = n + :n"
+        self._run(sql, name=name, n=amount)
+
+    def _meet(self, event: Event, which: str, **values: Any) -> int:
+        """Let the jobs for which a condition holds meet an event. Says how many there are."""
+        sql = f"UPDATE jobs SET {_CHANGES[event]}, {_NOTED} WHERE queue = :queue AND {which}"
+        facts = {"event": event.value, "state": _NEXT[event].value, "note": "", **values}
+        return self._run(sql, **facts).rowcount
+
+    def forget(self) -> None:
+        """Delete what has ended and has no record, or none any longer."""
+        over = "state IN ('done', 'dropped') AND until <= :now"
+        self._run(f"DELETE FROM jobs WHERE queue = :queue AND {over}")
 
     def enqueue(self, jobs: Sequence[Enqueue], window_ms: int) -> list[Enqueued]:
         """Store the jobs that are not known yet."""
@@ -62,210 +125,127 @@ class Rows:
         words = [f"id {job.id}"] if job.unique else []
         words += [f"dedup {job.dedup}"] if job.dedup is not None else []
         for word in words:
-            found = self._all("SELECT id FROM known WHERE queue = :queue AND word = :w", w=word)
-            if found:
-                return Enqueued(found[0]["id"], created=False)
-        for word in words:
-            self._run(
-                "INSERT INTO known VALUES (:queue, :w, :id, :now + :window)",
-                w=word,
-                id=job.id,
-                window=window_ms,
-            )
-        due = self._now + job.delay_ms if job.at_ms is None else job.at_ms
+            sql = "SELECT id FROM known WHERE queue = :queue AND word = :word"
+            for row in self._run(sql, word=word):
+                return Enqueued(row["id"], created=False)
+        if job.unique and self._jobs("id", f"id = :id AND {_OPEN}", id=job.id):
+            return Enqueued(job.id, created=False)
+        known = [(self.queue, word, job.id, self.now + window_ms) for word in words]
+        self.db.executemany("INSERT INTO known VALUES (?, ?, ?, ?)", known)
+        self._store(job)
+        return Enqueued(job.id)
+
+    def _store(self, job: Enqueue) -> None:
+        # What is kept of an earlier job of this id makes way.
+        self._run("UPDATE jobs SET until = 0 WHERE queue = :queue AND id = :id", id=job.id)
+        due = self.now + job.delay_ms if job.at_ms is None else job.at_ms
         self._run(
-            "INSERT INTO jobs (queue, id, envelope, level, place, state, due)"
-            f" VALUES (:queue, :id, :envelope, :level, {_BACK}, :state, :due)",
+            "INSERT INTO jobs (queue, id, envelope, level, place, state, due, enqueued, changed,"
+            f" keep, until) VALUES (:queue, :id, :envelope, :level, {_BACK}, :state, :due, :now,"
+            " :now, :keep, :until)",
             id=job.id,
             envelope=job.envelope,
             level=_MOST_URGENT - job.priority,
-            state="delayed" if due > self._now else "ready",
+            state="delayed" if due > self.now else "ready",
             due=due,
+            keep=json.dumps(dict(zip(_ENDS, job.keep_ms or (), strict=False))),
+            until=0 if job.keep_ms is None else _FOR_EVER,
         )
-        return Enqueued(job.id)
 
     def take(self, request: TakeRequest, owner: str, crash_limit: int, delivery_cap: int) -> Taken:
         """Recover, promote, then lease what is ready, most urgent first."""
         self._recover(crash_limit, delivery_cap)
-        self._promote()
-        ready = self._all(
-            "SELECT * FROM jobs WHERE queue = :queue AND state = 'ready'"
-            " ORDER BY level, place LIMIT :limit",
-            limit=request.limit + 1,
-        )
+        self._meet(Event.DUE, "state = 'delayed' AND due <= :now")
+        which = f"state = 'ready' ORDER BY {_TURN} LIMIT :limit"
+        ready = self._jobs("row, lost", which, limit=request.limit + 1)
         chosen = _together(ready[: request.limit])
-        jobs = [self._lease(row, request, owner) for row in chosen]
+        jobs = [self._lease(job["row"], request, owner) for job in chosen]
         return Taken(jobs, more=len(ready) > len(chosen), next_due=self._next_due())
 
     def _recover(self, crash_limit: int, delivery_cap: int) -> None:
-        expired = self._all(
-            "SELECT row, crashes + started AS crashes, lost + 1 AS lost FROM jobs"
-            " WHERE queue = :queue AND state = 'held' AND due <= :now ORDER BY due DESC"
-        )
-        for job in expired:
-            self._run(
-                "UPDATE jobs SET attempt = attempt + started, crashes = crashes + started,"
-                f" lost = lost + 1, state = 'ready', token = NULL, place = {_FRONT}"
-                " WHERE row = :row",
-                row=job["row"],
-            )
-            if job["crashes"] >= crash_limit:
-                self._bury(job["row"], f"its worker died {job['crashes']} times")
-            elif job["lost"] >= delivery_cap:
-                self._bury(job["row"], f"{job['lost']} deliveries were lost")
+        for row, crashes, lost in self._jobs("row, crashes + started, lost + 1", _EXPIRED):
+            if crashes >= crash_limit:
+                note = f"its worker died {crashes} times"
+                self._meet(Event.EXHAUST, "row = :row", row=row, note=note)
+            elif lost >= delivery_cap:
+                note = f"{lost} deliveries were lost"
+                self._meet(Event.EXHAUST, "row = :row", row=row, note=note)
+        self._meet(Event.EXPIRE, _EXPIRED)
 
-    def _promote(self) -> None:
-        due = self._all(
-            "SELECT row FROM jobs WHERE queue = :queue AND state = 'delayed' AND due <= :now"
-            " ORDER BY due DESC, row DESC"
-        )
-        for job in due:
-            self._run(
-                f"UPDATE jobs SET state = 'ready', place = {_FRONT} WHERE row = :row",
-                row=job["row"],
-            )
-
-    def _lease(self, job: sqlite3.Row, request: TakeRequest, owner: str) -> TakenJob:
-        number, alone = job["number"] + 1, job["lost"] > 0
-        token = f"{job['row']}|{number}|{owner}"
-        self._run(
-            "UPDATE jobs SET state = 'held', number = :number, token = :token,"
-            " started = :started, due = :now + :lease WHERE row = :row",
-            row=job["row"],
-            number=number,
-            token=token,
-            started=int(request.started or alone),
-            lease=request.lease_ms,
-        )
-        return TakenJob(
-            token=token,
-            id=job["id"],
-            envelope=job["envelope"],
-            number=number,
-            attempt=job["attempt"],
-            crashes=job["crashes"],
-            alone=alone,
-        )
+    def _lease(self, row: int, request: TakeRequest, owner: str) -> TakenJob:
+        terms = {"lease": request.lease_ms, "started": request.started}
+        self._meet(Event.TAKE, "row = :row", row=row, owner=owner, **terms)
+        columns = "token, id, envelope, number, attempt, crashes, lost > 0 AS alone"
+        (taken,) = self._jobs(columns, "row = :row", row=row)
+        return TakenJob(**taken)
 
     def _next_due(self) -> float | None:
-        first = self._all(
-            "SELECT min(due) AS due FROM jobs WHERE queue = :queue AND state IN ('held', 'delayed')"
-        )[0]["due"]
-        return None if first is None else max(0.0, (first - self._now) / 1000)
-
-    def _bury(self, row: int, note: str) -> None:
-        self._run(
-            "UPDATE jobs SET state = 'dead', token = NULL, due = :now, note = :note"
-            " WHERE row = :row",
-            row=row,
-            note=note,
-        )
+        ((first,),) = self._jobs("min(due)", "state IN ('held', 'delayed')")
+        return None if first is None else max(0.0, (first - self.now) / 1000)
 
     def settle(self, steps: Sequence[Settle]) -> list[bool]:
         """Do each step whose token holds its delivery."""
         return [self._settle(step) for step in steps]
 
     def _settle(self, step: Settle) -> bool:
-        held = self._all(
-            "SELECT row FROM jobs WHERE queue = :queue AND token = :token AND due > :now",
-            token=step.token,
-        )
-        if not held:
-            return False
-        row = held[0]["row"]
-        if step.verb is Verb.ACK:
-            self._run("DELETE FROM jobs WHERE row = :row", row=row)
+        facts = {"token": step.token, "note": step.note, "millis": step.millis}
+        if step.verb in _IN_HAND:
+            sql = f"UPDATE jobs SET {_IN_HAND[step.verb]} WHERE queue = :queue AND {_HELD}"
+            return self._run(sql, **facts).rowcount > 0
+        is_held = self._meet(Event(step.verb), _HELD, result=step.result, **facts) > 0
+        if is_held and step.verb is Verb.ACK:
             self._count("acked", 1)
-        elif step.verb is Verb.DEAD_LETTER:
-            self._bury(row, step.note)
-        else:
-            change = _CHANGES[step.verb]
-            self._run(
-                f"UPDATE jobs SET {change} WHERE row = :row",
-                row=row,
-                millis=step.millis,
-                note=step.note,
-            )
-        return True
+        return is_held
 
     def stats(self) -> QueueStats:
         """Counts by state, and what came and went."""
-        states = self._all(
-            "SELECT state, count(*) AS n FROM jobs WHERE queue = :queue GROUP BY state"
+        rows = self._run(
+            "SELECT state, count(*) FROM jobs WHERE queue = :queue"
+            " AND state NOT IN ('done', 'dropped') GROUP BY state"
+            " UNION ALL SELECT name, n FROM counters WHERE queue = :queue"
         )
-        counters = self._all("SELECT enqueued, acked, dropped FROM counters WHERE queue = :queue")
-        return QueueStats(
-            **{row["state"]: row["n"] for row in states},
-            **{name: row[name] for row in counters for name in row.keys()},  # noqa: SIM118
-        )
+        return QueueStats(**{row[0]: row[1] for row in rows})
 
     def peek(self, state: State, limit: int, offset: int) -> list[PeekedJob]:
         """Jobs in one state, next one first."""
-        rows = self._all(
-            "SELECT * FROM jobs WHERE queue = :queue AND state = :state"
-            f" ORDER BY {_ORDER[state]}, row LIMIT :limit OFFSET :offset",
+        order = _TURN if state is State.READY else "due, row"
+        rows = self._jobs(
+            "id, envelope AS stored, number, attempt, crashes, note, CASE"
+            " WHEN state IN ('delayed', 'held') THEN max(0, due - :now) / 1000.0 END AS due_in",
+            f"state = :state ORDER BY {order} LIMIT :limit OFFSET :offset",
             state=state.value,
             limit=limit,
             offset=offset,
         )
-        timed = state in (State.DELAYED, State.HELD)
-        return [
-            PeekedJob(
-                id=row["id"],
-                state=state,
-                stored=row["envelope"],
-                due_in=max(0.0, (row["due"] - self._now) / 1000) if timed else None,
-                number=row["number"],
-                attempt=row["attempt"],
-                crashes=row["crashes"],
-                note=row["note"],
-            )
-            for row in rows
-        ]
+        return [PeekedJob(state=state, **row) for row in rows]
 
     def purge(self, state: State) -> int:
         """Drop all jobs in one state."""
-        return self._drop(
-            self._all(
-                "SELECT row FROM jobs WHERE queue = :queue AND state = :state", state=state.value
-            )
-        )
+        return self._drop("state = :old", old=state.value)
 
     def redrive(self, ids: Sequence[str] | None) -> int:
         """Make dead jobs ready again, behind those that wait."""
-        rows = self._dead(ids)
-        for row in rows:
-            self._run(
-                "UPDATE jobs SET state = 'ready', attempt = 1, crashes = 0, lost = 0,"
-                f" place = {_BACK} WHERE row = :row",
-                row=row["row"],
-            )
-        return len(rows)
+        return self._meet(Event.REDRIVE, _DEAD, ids=None if ids is None else json.dumps(ids))
 
     def remove(self, ids: Sequence[str]) -> int:
         """Drop the named dead jobs."""
-        return self._drop(self._dead(ids))
+        return self._drop(_DEAD, ids=json.dumps(ids))
 
-    def _dead(self, ids: Sequence[str] | None) -> list[sqlite3.Row]:
-        rows = self._all(
-            "SELECT row, id FROM jobs WHERE queue = :queue AND state = 'dead' ORDER BY due, row"
-        )
-        return [row for row in rows if ids is None or row["id"] in ids]
+    def _drop(self, which: str, **values: str) -> int:
+        dropped = self._meet(Event.PURGE, which, **values)
+        self._count("dropped", dropped)
+        return dropped
 
-    def _drop(self, rows: Iterable[sqlite3.Row]) -> int:
-        doomed = [(row["row"],) for row in rows]
-        self._db.executemany("DELETE FROM jobs WHERE row = ?", doomed)
-        self._count("dropped", len(doomed))
-        return len(doomed)
+    def records(self, ids: Sequence[str]) -> list[Record | None]:
+        """What is kept of these jobs; ``None`` for each of which nothing is."""
+        which = "until > :now AND id IN (SELECT value FROM json_each(:ids))"
+        rows = self._jobs(_RECORD, which, ids=json.dumps(ids))
+        found = {row["id"]: _record(**row) for row in rows}
+        return [found.get(job_id) for job_id in ids]
 
 
-_CHANGES = {
-    Verb.RELEASE: f"state = 'ready', token = NULL, place = {_FRONT}",
-    Verb.RETRY: "state = 'delayed', token = NULL, attempt = attempt + 1,"
-    " due = :now + :millis, note = :note",
-    Verb.EXTEND: "due = :now + :millis",
-    Verb.START: "started = 1",
-}
+def _record(state: str, tries: str, **facts: Any) -> Record:
+    return Record(state=State(state), tries=[Try(*one) for one in json.loads(tries)], **facts)
 
 
 def _together(rows: Sequence[sqlite3.Row]) -> Sequence[sqlite3.Row]:
