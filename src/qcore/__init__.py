@@ -40,7 +40,7 @@ from qcore.errors import (
     UnsupportedCapability,
 )
 from qcore.job import Job, JobId, Receipt
-from qcore.options import Gate, NewJob
+from qcore.options import Gate, Join, NewJob
 from qcore.policy import RetryPolicy
 from qcore.queue import Consumer, Delivery, Queue
 from qcore.record import Keep, Record, Try
@@ -70,6 +70,7 @@ __all__ = [
     "InvalidUrl",
     "Job",
     "JobId",
+    "Join",
     "Keep",
     "LeaseLost",
     "LimitExceeded",

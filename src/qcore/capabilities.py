@@ -61,6 +61,9 @@ KNOWN: Mapping[str, str] = {
     "rate": "at most so many jobs of a key are taken in one window of time",
     "records": "what became of a job, and its result, can be asked for, also behind its end",
     "move": "jobs can be moved to another queue, each in one step",
+    "then": "an ack can enqueue further jobs in the same step, in any queue",
+    "tell": "an ack can tell those who listen to a topic, in the same step",
+    "join": "a job that many ask for is stored once, when the last of them has asked",
     "groups": "any number of named readers, each with progress and dead letters of its own",
     "history": "what was enqueued stays for a time, and can be read again by id and by time",
     "take_at_full_memory": "a full server still hands out and settles what it stores",
@@ -87,6 +90,9 @@ _NOT_IN_A_LOG: Mapping[str, str] = {
     "rate": "every group takes each entry of a log in its order",
     "records": "an entry of a log has a state of its own in every group",
     "move": "an entry of a log is there for every group",
+    "then": "every group settles an entry of a log, and each would enqueue what follows it",
+    "tell": "every group settles an entry of a log, and each would tell of it",
+    "join": "an entry of a log is there from the moment at which it is enqueued",
 }
 
 

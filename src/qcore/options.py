@@ -24,6 +24,7 @@ __all__ = [
     "NOTE_LIMIT",
     "PRIORITIES",
     "Gate",
+    "Join",
     "NewJob",
     "body_size",
     "check_keep",
@@ -75,6 +76,24 @@ class Gate:
     window: float | None = attrs.field(default=None, kw_only=True)
 
 
+@attrs.frozen
+class Join:
+    """Who has to ask for a job before it is stored: the last of so many members.
+
+    The job is named by an id of the caller's; whose body and options are stored is up to who asks
+    last.
+
+    Attributes:
+        of: How many members there are.
+        member: Which of them asks. The same one again does not count.
+        within: Seconds for which the broker remembers, from the last that asked, who did.
+    """
+
+    of: int
+    member: str
+    within: float = attrs.field(default=7 * 86_400.0, kw_only=True)
+
+
 @attrs.frozen(kw_only=True)
 class NewJob:
     """A job to be enqueued, with the options of its own.
@@ -93,6 +112,7 @@ class NewJob:
             a tenant. Of several that are enqueued together the first one is next.
         gate: How many of its kind may be in hand, or taken in a time.
         keep: For how long a record of it stays behind its end; by default what the queue says.
+        join: Stored only when the last of so many asks for it; goes with an id.
     """
 
     body: object = attrs.field(kw_only=False)
@@ -107,6 +127,7 @@ class NewJob:
     front: bool = False
     gate: Gate | None = None
     keep: Keep | None = None
+    join: Join | None = None
 
 
 def seconds(name: str, value: object, *, most: float | None = None) -> float:

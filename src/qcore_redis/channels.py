@@ -17,7 +17,7 @@ from qcore.backend import Enqueue, Enqueued, Settle, Setup, Taken, TakenJob, Ver
 from qcore.capabilities import Capabilities
 from qcore.errors import UnsupportedCapability
 from qcore.log import SUBSCRIPTION_GAP, Logger
-from qcore_redis.keys import channel
+from qcore_redis.keys import channel, message
 from qcore_redis.ports.settings import database_of
 from qcore_redis.probe import Facts, shown
 from qcore_redis.promises import PUBSUB, reached
@@ -79,10 +79,7 @@ class Channels:
     def publish(self, queue: str, jobs: Sequence[Enqueue]) -> list[Words]:
         """One command for each job."""
         name = self._name(queue)
-        return [
-            (self._publish, name, b"%b\n%b" % (job.id.encode("ascii"), job.envelope))
-            for job in jobs
-        ]
+        return [(self._publish, name, message(job.id, job.envelope)) for job in jobs]
 
     def subscribe(self, queue: str) -> Words:
         """The command that listens."""

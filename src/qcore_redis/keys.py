@@ -6,7 +6,8 @@ cluster and one script can change them together.
 =================================  ======  =====================================================
 key                                type    holds
 =================================  ======  =====================================================
-``qc:{n/q}:D:meta``                hash    counters; paused, timed, fair, gated; gate_front, _back
+``qc:{n/q}:D:meta``                hash    counters; paused, timed, fair, gated; gate_front, _back;
+                                           ``outbox``: serial of its last row
 ``qc:{n/q}:D:leased``              zset    token of a delivery -> end of its lease
 ``qc:{n/q}:D:started``             set     tokens of deliveries taken ahead and then started
 ``qc:{n/q}:D:delayed``             zset    element -> when it is due
@@ -25,10 +26,12 @@ key                                type    holds
 ``qc:{n/q}:D:records``             hash    id of a tracked job -> its record, a JSON text
 ``qc:{n/q}:D:results``             hash    id of a tracked job -> its result
 ``qc:{n/q}:D:ends``                zset    id of a tracked job that has ended -> until when it stays
+``qc:{n/q}:D:outbox``              zset    serial and text of a job to bring -> from when others may
 ``qc:{n/q}:D:gate``                list    a blank for a while after a pause: wakes who waited
 ``qc:{n/q}:D:flush:OWNER:LANE``    string  number and answer of the last flush; expires
 ``qc:{n/q}:D:id:ID``               string  the id that a caller gave; ``>``: moved away; expires
 ``qc:{n/q}:D:dedup:KEY``           string  id of the job that a dedup key stands for; expires
+``qc:{n/q}:D:join:ID``             set     who asked for a job that many have to ask for; expires
 ``qc:{n/q}:list:ready:P``          list    elements of priority P, next at the right; blank: rings
 ``qc:{n/q}:list:waiters``          zset    owner -> until when it counts as alive
 ``qc:{n/q}:list:lapsed``           hash    owner that stopped being alive -> since when
@@ -45,6 +48,9 @@ with ``^gate`` and ``~tenant`` behind it if the job has them, and a token an ele
 ``scripts/lib/gates.lua``. A flow is a tenant, with ``+`` for what became due; a round is counted
 within a level (see ``scripts/lib/fair.lua``). What remains of an
 empty queue: ``meta``; of lists perhaps a blank, of streams the empty streams and perhaps ``bell``.
+
+A row of the outbox is a serial in 14 hex digits and a msgpack text of queue and job, brought to
+its queue by who acked, or later by who takes here (see ``docs/design/0018``).
 
 The ends of tracked jobs are told on the channel that is named as the hash of records.
 
@@ -124,6 +130,11 @@ def queue_of_meta(key: str) -> str:
 def channel(namespace: str, queue: str, database: int) -> str:
     """The channel of a Pub/Sub queue."""
     return f"qc:{database}:{{{namespace}/{queue}}}"
+
+
+def message(job_id: str, envelope: bytes) -> bytes:
+    """What is said in a channel."""
+    return b"%b\n%b" % (job_id.encode("ascii"), envelope)
 
 
 def first_key(words: Sequence[Any]) -> str:

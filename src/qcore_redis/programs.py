@@ -7,6 +7,7 @@ adapters is which store their scripts are assembled with, and how they wait.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 from qcore.backend import (
     Enqueue,
     Enqueued,
+    Fault,
     Flush,
     GateLimits,
+    JoinTerms,
     PeekedJob,
     QueueStats,
     Settle,
@@ -28,9 +31,10 @@ from qcore.backend import (
 from qcore.record import Record
 from qcore.sansio import Program
 from qcore.states import State
-from qcore_redis.faults import Refused
-from qcore_redis.keys import LEVELS, QueueKeys, meta_pattern, queue_of_meta
-from qcore_redis.ports.settings import LONGEST_BLOCK
+from qcore_redis.faults import NotSent, Refused, SocketLost, fault_of
+from qcore_redis.keys import LEVELS, QueueKeys, channel, meta_pattern, queue_of_meta
+from qcore_redis.outbox import effect_steps, numbered_rows, parcels
+from qcore_redis.ports.settings import LONGEST_BLOCK, database_of
 from qcore_redis.records import read_record
 from qcore_redis.scripts import Script, load
 
@@ -60,13 +64,15 @@ def evaluate(script: Script, keys: Sequence[str], args: Sequence[Any]) -> Progra
     return (yield ("EVAL", script.text, len(keys), *keys, *args))
 
 
-def own_keys(keys: QueueKeys, job: Enqueue) -> tuple[str, list[str]]:
-    """The keys of a job's own, each with a letter that says what it is: ``i`` id, ``d`` dedup."""
+def own_keys(keys: QueueKeys, job: Enqueue, *, brought: bool = False) -> tuple[str, list[str]]:
+    """The keys of a job's own, each with a letter, as the script that enqueues wants them."""
     kinds, names = "", list[str]()
-    if job.unique:
-        kinds, names = "i", [keys.unique("id", job.id)]
+    if job.unique or brought:
+        kinds, names = "i" if job.unique else "b", [keys.unique("id", job.id)]
     if job.dedup is not None:
         kinds, names = f"{kinds}d", [*names, keys.unique("dedup", job.dedup)]
+    if job.join is not None:
+        kinds, names = f"{kinds}j", [*names, keys.unique("join", job.id)]
     return kinds, names
 
 
@@ -82,6 +88,7 @@ class StoredPrograms:
         self._store = store
         self._owner = setup.owner
         self._namespace = str(setup.params["namespace"])
+        self._database = database_of(setup)
         self._limits = (setup.params["crash_limit"], setup.params["delivery_cap"])
         self._window_ms = max(1, round(setup.params["dedup_window"] * 1000))
         self.patience = float(setup.params["patience"])
@@ -90,6 +97,7 @@ class StoredPrograms:
         self._bound: dict[tuple[str, str], list[str]] = {}
         self._queues: dict[str, QueueKeys] = {}
         self._paused: set[str] = set()
+        self._brought = itertools.count(1)
 
     def keys(self, queue: str) -> QueueKeys:
         """The keys of a queue."""
@@ -117,12 +125,18 @@ class StoredPrograms:
         self, queue: str, jobs: Sequence[Enqueue], flush: Flush
     ) -> Program[Words, list[Enqueued]]:
         """Store jobs in one script call."""
+        return (yield from self._stored(queue, jobs, flush))
+
+    def _stored(
+        self, queue: str, jobs: Sequence[Enqueue], flush: Flush, *, brought: bool = False
+    ) -> Program[Words, list[Enqueued]]:
         script = load("enqueue", self._store)
         keys = self._declared("enqueue", queue, flush)
         unique: list[str] = []
-        args: list[Any] = [flush.number, self._kept_ms, self._window_ms]
+        # Nobody repeats under its number what is brought, so its answer is not kept.
+        args: list[Any] = [flush.number, 0 if brought else self._kept_ms, self._window_ms]
         for job in jobs:
-            kinds, names = own_keys(self.keys(queue), job)
+            kinds, names = own_keys(self.keys(queue), job, brought=brought)
             unique += names
             at = "" if job.at_ms is None else job.at_ms
             options = kinds + _options(job)
@@ -135,7 +149,11 @@ class StoredPrograms:
         ]
 
     def take(self, queue: str, request: TakeRequest, flush: Flush) -> Program[Words, Taken]:
-        """Take jobs in one script call; another two if a connection died while it waited."""
+        """Take jobs in one script call.
+
+        Another two where a connection died while it waited, or was given a job that goes before
+        all that could be taken, and has not woken yet.
+        """
         args = (
             self._owner,
             flush.number,
@@ -146,11 +164,17 @@ class StoredPrograms:
             int(request.started),
             *self._limits,
         )
-        reply = yield from self._call("take", queue, args, flush)
+        reply = yield from self._call("take", queue, (*args, 1), flush)
+        rows = _rows_of(reply)
         if reply[2]:
-            swept = yield from self.sweep(queue, [owner.decode() for owner in reply[2]])
-            if swept and not reply[3]:
-                reply = yield from self._call("take", queue, args, flush)
+            asleep = reply[4:5] == [1]
+            owners = [owner.decode() for owner in reply[2]]
+            swept = yield from self.sweep(queue, owners, "given_up" if asleep else "dead")
+            if asleep or (swept and not reply[3]):
+                reply = yield from self._call("take", queue, (*args, 0), flush)
+                rows += _rows_of(reply)
+        if rows:
+            yield from self._bring(queue, rows)
         self._note_pause(queue, paused=reply[1] == _PAUSED)
         return _taken(reply)
 
@@ -173,8 +197,38 @@ class StoredPrograms:
         for step in steps:
             said = step.result if step.verb is Verb.ACK else step.note
             args += (step.token, step.verb.value, step.millis, said)
+            if step.further or step.told:
+                args += effect_steps(step, self._channel)
         reply = yield from self._call("settle", queue, args, flush)
-        return [flag == _DONE for flag in reply]
+        flags, _, first = reply.partition(b" ")
+        held = [flag == _DONE for flag in flags]
+        if first:
+            yield from self._bring(queue, numbered_rows(steps, held, int(first)))
+        return held
+
+    def _channel(self, topic: str) -> str:
+        return channel(self._namespace, topic, self._database)
+
+    def _bring(self, queue: str, rows: Sequence[bytes]) -> Program[Words, None]:
+        """Bring what acks of a queue enqueued to where it belongs.
+
+        What cannot be brought now stays in the outbox, for whoever takes from the queue later. What
+        is brought twice is known by its id.
+        """
+        waiting = parcels(rows)
+        while waiting:
+            target, jobs, theirs = waiting.pop(0)
+            try:
+                flush = Flush("further", next(self._brought))
+                yield from self._stored(target, jobs, flush, brought=True)
+                yield ("ZREM", self.keys(queue).one("outbox"), *theirs)
+            except Refused as error:
+                if fault_of(error) is Fault.CORRUPT and len(jobs) > 1:
+                    # Perhaps it is what one of them touches; the others need not wait for that.
+                    alone = zip(jobs, theirs, strict=True)
+                    waiting = [*((target, [job], [row]) for job, row in alone), *waiting]
+            except (NotSent, SocketLost):
+                break
 
     def wait_words(self, queue: str, timeout: float, *, longer: bool = True) -> Words:
         """The command that sleeps until there may be work; taking nothing for good.
@@ -235,8 +289,10 @@ class StoredPrograms:
     def stats(self, queue: str) -> Program[Words, QueueStats]:
         """Counts by state, in one step."""
         reply = yield from self._call("stats", queue, ())
-        ready, delayed, held, dead, enqueued, acked, dropped, paused = reply
-        return QueueStats(ready, delayed, held, dead, enqueued, acked, dropped, bool(paused))
+        ready, delayed, held, dead, enqueued, acked, dropped, paused, outbox = reply
+        return QueueStats(
+            ready, delayed, held, dead, enqueued, acked, dropped, bool(paused), outbox=outbox
+        )
 
     def cancel(self, queue: str, job_id: str) -> Program[Words, State | None]:
         """Drop one job; says in which state it was. It is looked for in steps."""
@@ -356,6 +412,7 @@ def _options(job: Enqueue) -> str:
         "front": 1 if job.front else None,
         "gate": None if job.gate is None else _gate(job.gate),
         "keep": None if job.keep_ms is None else ",".join(map(str, job.keep_ms)),
+        "join": None if job.join is None else _join(job.join),
     }
     return "".join(f";{name}={value}" for name, value in said.items() if value is not None)
 
@@ -364,8 +421,17 @@ def _gate(gate: GateLimits) -> str:
     return f"{gate.key},{gate.concurrency or 0},{gate.rate or 0},{gate.window_ms}"
 
 
+def _join(terms: JoinTerms) -> str:
+    return f"{terms.of},{terms.within_ms},{terms.member}"
+
+
+def _rows_of(reply: Sequence[Any]) -> list[bytes]:
+    """What a take hands out to be brought elsewhere."""
+    return [row for rows in reply[5:6] for row in rows]
+
+
 def _taken(reply: Any) -> Taken:
-    more, due, _, flat = reply
+    more, due, _, flat, *_ = reply
     jobs = [
         _taken_job(flat[at].decode(), flat[at + 1].decode(), flat[at + 2])
         for at in range(0, len(flat), 3)

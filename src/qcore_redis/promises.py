@@ -22,7 +22,7 @@ _LEASED = (
     *("fenced", "lease", "extend", "release", "retry", "dead_letter", "redrive", "attempts"),
     *("delay", "priority", "idempotent_id", "dedup", "replay", "stats", "peek", "purge"),
     *("take_at_full_memory", "pause", "cancel", "ttl", "reschedule", "fair", "records"),
-    *("at_front", "concurrency", "rate", "move"),
+    *("at_front", "concurrency", "rate", "move", "then", "tell", "join"),
 )
 """What only a queue that stores can offer."""
 

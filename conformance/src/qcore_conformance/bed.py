@@ -111,6 +111,26 @@ class Bed:
         """A queue of ``connection``."""
         return self.connection.queue(name, **options)
 
+    def ear(self, topic: str, url: str | None = None) -> qcore.Queue:
+        """One who listens to a topic, by a connection of its own, from now on.
+
+        Args:
+            topic: Its name.
+            url: That of whoever tells; this test's namespace if ``None``.
+
+        Raises:
+            NotApplicable: If no ack of the adapter tells anything.
+            NotRun: If the harness does not say where to listen.
+        """
+        if not self.claims("tell"):
+            raise NotApplicable(f"{self.capabilities.adapter} does not claim 'tell'")
+        heard_at = self.harness.heard_at(url or self.url)
+        if heard_at is None:
+            raise NotRun("the harness does not say where topics are heard")
+        queue = self.connect(heard_at).queue(topic)
+        queue.subscribe()
+        return queue
+
     @property
     def slack(self) -> float:
         """Seconds that a moment may be off by, stretched on slow machines."""
@@ -235,11 +255,17 @@ class Bed:
         url = self.harness.url_of(address, self.namespace)
         if url is None:
             raise NotRun("the harness cannot reach its broker through another address")
-        if patience is None:
-            return url
-        if all(known.name != "patience" for known in self.connection.adapter.parameters):
-            raise NotRun("the adapter has no parameter 'patience'")
-        return f"{url}{'&' if '?' in url else '?'}patience={patience:g}s"
+        return url if patience is None else self.told(url, "patience", patience)
+
+    def told(self, url: str, name: str, seconds: float) -> str:
+        """A URL that sets a parameter of the adapter to so many seconds.
+
+        Raises:
+            NotRun: If nobody can tell the adapter.
+        """
+        if all(known.name != name for known in self.connection.adapter.parameters):
+            raise NotRun(f"the adapter has no parameter '{name}'")
+        return f"{url}{'&' if '?' in url else '?'}{name}={seconds:g}s"
 
     def proxy(self, server: Server) -> CountingProxy:
         """A proxy in front of a server.

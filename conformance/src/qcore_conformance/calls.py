@@ -133,6 +133,13 @@ def _enqueue_at_a_gate(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> objec
     return [job.created for job in queue.enqueue_many(jobs)]
 
 
+def _enqueue_joined(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
+    """Both members ask for a job, and one of them again."""
+    joins = [qcore.Join(2, member) for member in ("left", "left", "right", "right")]
+    jobs = [qcore.NewJob(b"0", id="end", join=join) for join in joins]
+    return [job.created for job in queue.enqueue_many([*jobs, b"1"])]
+
+
 def _take(queue: qcore.Queue, _: Sequence[qcore.Delivery]) -> object:
     found = queue.reserve_many(2, 0.0, _LONG)
     return [(delivery.job.body, delivery.number, delivery.attempt) for delivery in found]
@@ -251,6 +258,18 @@ _AT_A_GATE = (
         {"ready": 2, "delayed": 1},
         ("concurrency", "delay"),
         ("Q-GATE-02",),
+    ),
+)
+
+_JOINED = (
+    Call(
+        "enqueue-joined",
+        _enqueue_joined,
+        [False, False, True, False, True],
+        {},
+        {"ready": 2},
+        ("join",),
+        ("Q-JOIN-02", *_BATCH),
     ),
 )
 
@@ -380,6 +399,7 @@ CALLS: Sequence[Call] = (
     *_ENQUEUES,
     *_IN_TURN,
     *_AT_A_GATE,
+    *_JOINED,
     *_TAKES,
     *_SETTLES,
     *_CARE,

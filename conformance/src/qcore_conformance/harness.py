@@ -106,6 +106,11 @@ class Harness:
         del address, namespace
         return None
 
+    def heard_at(self, url: str) -> str | None:
+        """Where those listen to whom acks of connections to ``url`` tell something."""
+        del url
+        return None
+
 
 class UrlHarness(Harness):
     """The harness of somebody who only has a URL. The broker is a stranger's: nothing is broken.

@@ -12,6 +12,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import qcore
+from qcore.backend import COMMON_PARAMETERS, LOG_PARAMETERS
+from qcore.url import TOPOLOGIES
 
 from .addresses import Address, Unix
 from .client import RawClient
@@ -24,6 +26,10 @@ __all__ = ["GROUP", "MemoryHarness", "RedisHarness", "ServedRedis", "harness_for
 GROUP = "qcore.harnesses"
 
 _LEASE = "lease=2s"
+_OF_QUEUES = frozenset({one.name for one in (*COMMON_PARAMETERS, *LOG_PARAMETERS)}) - {
+    "namespace",
+    "patience",
+}
 _CLAIMS = Path(__file__).with_name("claims")
 
 
@@ -32,17 +38,30 @@ def _mode_of(url: str) -> str:
     return "&mode=log" if "mode=log" in re.split("[?&]", url) else ""
 
 
+def _listening(url: str, scheme: str) -> str:
+    """The same place by another scheme, without what only queues that store understand."""
+    path, _, query = url.partition("://")[2].partition("?")
+    kept = [one for one in query.split("&") if one.partition("=")[0] not in _OF_QUEUES]
+    return f"{scheme}://{path}?{'&'.join(kept)}"
+
+
 class MemoryHarness(UrlHarness):
-    """``memory://``: one process, nothing to stop or to cut."""
+    """``memory://`` and its topics: one process, nothing to stop or to cut."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._mode = _mode_of(url)
-        self.claims = _CLAIMS / f"memory{'-log' if self._mode else ''}.toml"
+        self._design = "memory+pubsub" if self.scheme == "memory+pubsub" else "memory"
+        self.claims = _CLAIMS / f"{self._design}{'-log' if self._mode else ''}.toml"
 
     def url(self, namespace: str) -> str:
         """A store that the connections of this process share."""
-        return f"memory://conformance?namespace={namespace}&{_LEASE}{self._mode}"
+        lease = "" if "pubsub" in self._design else f"&{_LEASE}"
+        return f"{self._design}://conformance?namespace={namespace}{lease}{self._mode}"
+
+    def heard_at(self, url: str) -> str | None:
+        """The topics of the same store."""
+        return _listening(url, "memory+pubsub")
 
     def descriptors(self, callers: int) -> int | None:
         """None at all."""
@@ -111,6 +130,13 @@ class RedisHarness(UrlHarness):
         base = f"redis+{self._design}"
         lease = "" if "pubsub" in base else f"&{_LEASE}"
         return f"{address.url(base)}?namespace={namespace}{lease}{self._mode}"
+
+    def heard_at(self, url: str) -> str | None:
+        """The channels of the same server."""
+        first, *_, last = url.partition("://")[0].split("+")
+        secure = first in ("rediss", "valkeys")
+        topology = f"+{last}" if last in TOPOLOGIES else ""
+        return _listening(url, f"redis{'s' * secure}+pubsub{topology}")
 
     def leftovers(self, namespace: str) -> Sequence[str] | None:
         """The keys of a namespace, as far as the server can be asked."""

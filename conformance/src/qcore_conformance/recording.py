@@ -72,9 +72,6 @@ class RecordedQueue:
 def busy_hour(bed: Bed, folder: Path, share: int, priorities: Sequence[int] = (0,)) -> Report:
     """Let three producers with ``share`` jobs each, and four consumers, work side by side.
 
-    Where the order of many consumers is not promised there is one consumer: of jobs that were given
-    to several who sleep, another may see none, whatever their priority.
-
     Returns:
         What the checker says; that every job was acked has been seen.
     """
@@ -97,8 +94,7 @@ def busy_hour(bed: Bed, folder: Path, share: int, priorities: Sequence[int] = (0
 
     bed.queue().subscribe()
     producers = [partial(produce, f"p{number}") for number in range(3)]
-    count = 4 if bed.claims("order:fifo") else 1
-    consumers = [partial(consume, f"c{number}") for number in range(count)]
+    consumers = [partial(consume, f"c{number}") for number in range(4)]
     acked = sum(at_once(*producers, *consumers))
     if acked != 3 * share:
         raise AssertionError(f"{acked} of {3 * share} jobs were acked")

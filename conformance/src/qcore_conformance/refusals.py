@@ -45,6 +45,7 @@ _ENDLESS = qcore.RetryPolicy(max_attempts=None)
 _FOREVER = 4_000_000_000.0
 _FULL = qcore.Gate("acme", concurrency=2)
 _OFTEN = qcore.Gate("acme", rate=2, window=60.0)
+_BOTH = qcore.Join(2, "left")
 
 FORMS: Mapping[str, Sequence[Form]] = {
     "delivery": (),
@@ -156,6 +157,19 @@ FORMS: Mapping[str, Sequence[Form]] = {
     "move": (
         lambda scene: scene.queue.move("elsewhere"),
         lambda scene: scene.queue.move("elsewhere", "dead", limit=1),
+    ),
+    "then": (
+        lambda scene: scene.delivery.then("elsewhere", b"refused"),
+        lambda scene: scene.delivery.then("q", qcore.NewJob(b"refused")),
+        lambda scene: scene.delivery.then("elsewhere"),
+    ),
+    "tell": (
+        lambda scene: scene.delivery.tell("news", b"refused"),
+        lambda scene: scene.delivery.tell("news", b"refused", {"a": "b"}),
+    ),
+    "join": (
+        lambda scene: scene.queue.enqueue(b"refused", id="end", join=_BOTH),
+        lambda scene: scene.put(id="end", join=_BOTH),
     ),
     "groups": (
         lambda scene: scene.queue.subscribe("all"),

@@ -17,7 +17,21 @@ import qcore
 
 from .calls import CALLS, Call, Counts, fill
 
-__all__ = ["KEPT", "MOVES", "PRODUCTIONS", "RECORDED", "STEPS", "Step", "moved_to", "step_named"]
+__all__ = [
+    "FOLLOWED",
+    "KEPT",
+    "MOVES",
+    "PRODUCTIONS",
+    "RECORDED",
+    "SAID",
+    "STEPS",
+    "TOLD",
+    "Step",
+    "followers",
+    "moved_to",
+    "say_what_follows",
+    "step_named",
+]
 
 Act = Callable[[qcore.Queue, Sequence[qcore.Delivery], float], object]
 
@@ -41,6 +55,8 @@ class Step:
         held: How many jobs the worker has to have in hand.
         fed: Whether a job is to come while the worker waits for one.
         makes: The jobs that it enqueues, where they are to be compared with what comes.
+        leases: For how many short leases the worker holds them, where it ends them with much to
+            say, and an ack that is late by a little would be another step.
     """
 
     name: str
@@ -53,6 +69,7 @@ class Step:
     waits: int = 0
     fed: bool = False
     makes: Sequence[qcore.NewJob] = ()
+    leases: float = 1.0
 
     def __str__(self) -> str:
         """The name."""
@@ -350,6 +367,67 @@ MOVES: Mapping[str, Step] = {
 """Steps that bring jobs to another queue, by their names."""
 
 
+def followers(queue: qcore.Queue) -> Mapping[str, Sequence[str]]:
+    """What follows each job of a step, by its queue: another one, its own, one more."""
+    return {f"{queue.name}.next": ["1", "2", "3"], queue.name: ["4"], f"{queue.name}.last": ["5"]}
+
+
+def say_what_follows(queue: qcore.Queue, hand: qcore.Delivery) -> None:
+    """Let a job of a queue be followed."""
+    for name, jobs in followers(queue).items():
+        hand.then(name, *map(str.encode, jobs))
+
+
+def _ack_followed(queue: qcore.Queue, hands: Sequence[qcore.Delivery], _: float) -> object:
+    for hand in hands:
+        say_what_follows(queue, hand)
+    return queue.ack_many(hands)
+
+
+def _followed(name: str, count: int) -> Step:
+    """A step that ends so many jobs, each of which is followed."""
+    return Step(
+        name,
+        _ack_followed,
+        ({"held": count}, {"acked": count, "ready": count}),
+        ("then", "lease"),
+        prepare=lambda queue, _lease: fill(queue, {"ready": count}),
+        held=count,
+        leases=4.0,
+    )
+
+
+FOLLOWED: Mapping[str, Step] = {
+    step.name: step for step in (_followed("ack-followed", 1), _followed("ack-many-followed", 3))
+}
+"""Steps that end jobs which are followed by others, by their names."""
+
+
+SAID = "said"
+"""The topic that hears the name of the queue of each job whose end is told."""
+
+
+def _ack_told(_: qcore.Queue, hands: Sequence[qcore.Delivery], __: float) -> object:
+    for hand in hands:
+        hand.tell(SAID, hand.job.queue.encode())
+        hand.ack()
+    return None
+
+
+TOLD: Mapping[str, Step] = {
+    "ack-told": Step(
+        "ack-told",
+        _ack_told,
+        ({"held": 1}, {"acked": 1}),
+        ("tell", "lease"),
+        prepare=lambda queue, _lease: fill(queue, {"ready": 1}),
+        held=1,
+        leases=4.0,
+    )
+}
+"""Steps that end jobs whose end is told, by their names."""
+
+
 def step_named(name: str) -> Step:
     """The step of that name."""
-    return {**STEPS, **PRODUCTIONS, **RECORDED, **MOVES}[name]
+    return {**STEPS, **PRODUCTIONS, **RECORDED, **MOVES, **FOLLOWED, **TOLD}[name]

@@ -43,6 +43,7 @@ class AsyncDelivery(BaseDelivery):
             ahead=ahead,
             capabilities=home.capabilities,
             monotonic=home.monotonic,
+            drafter=home.drafter,
         )
         self._home = home
         self._retry = retry

@@ -14,7 +14,7 @@ from qcore.backend import AsyncInspection, AsyncSubscriptions, QueueStats, Settl
 from qcore.consume.async_home import AsyncHome
 from qcore.consume.commit import Effect
 from qcore.consume.delivery import GOES_ON, intake
-from qcore.consume.drafts import Drafter, job_ids
+from qcore.consume.drafts import job_ids
 from qcore.consume.inspect import (
     PAGE,
     InspectedJob,
@@ -29,7 +29,7 @@ from qcore.consume.reserve import Found
 from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
 from qcore.errors import InvalidInput
 from qcore.job import EMPTY, JobId
-from qcore.options import Gate, NewJob, count, lease_seconds, timeout_seconds
+from qcore.options import Gate, Join, NewJob, count, lease_seconds, timeout_seconds
 from qcore.policy import RetryPolicy
 from qcore.record import Keep
 
@@ -59,7 +59,7 @@ class AsyncQueue(AsyncReading):
         self.retry = retry
         self.keep = keep
         self._codec = codec
-        self._drafter = Drafter(self._log, codec, home.new_id, home.clock.time, keep)
+        self._drafter = home.drafter(self._log, codec, keep)
 
     def __repr__(self) -> str:
         """The queue's name and adapter."""
@@ -98,11 +98,13 @@ class AsyncQueue(AsyncReading):
         front: bool = False,
         gate: Gate | None = None,
         keep: Keep | None = None,
+        join: Join | None = None,
     ) -> JobId:
         """Store one job.
 
         Args:
-            body: Bytes, or any value if the queue has a codec.
+            body: Bytes, or any value if the queue has a codec; or a ``NewJob``, which has its
+                options in it.
             headers: Text by text.
             id: An id of the caller's; enqueuing it again changes nothing.
             dedup: A key; enqueuing it again within the window changes nothing.
@@ -116,6 +118,7 @@ class AsyncQueue(AsyncReading):
                 nor a tenant.
             gate: How many of its kind may be in hand, or taken in a time.
             keep: For how long a record of it stays behind its end; by default the queue's.
+            join: Store it only when the last of so many has asked for it; goes with an id.
 
         Returns:
             The id that stands; its ``created`` says whether the job is new.
@@ -139,6 +142,7 @@ class AsyncQueue(AsyncReading):
             front=front,
             gate=gate,
             keep=keep,
+            join=join,
         )
         return (await self.enqueue_many([job]))[0]
 

@@ -14,7 +14,9 @@ __all__ = [
     "Enqueued",
     "Fault",
     "Flush",
+    "Further",
     "GateLimits",
+    "JoinTerms",
     "LoggedJob",
     "PeekedJob",
     "QueueStats",
@@ -81,6 +83,21 @@ class GateLimits:
 
 
 @attrs.frozen
+class JoinTerms:
+    """Who has to ask for a job before it is stored.
+
+    Attributes:
+        of: How many have to ask.
+        member: Who asks; the same one again does not count.
+        within_ms: Milliseconds for which, from the last who asked, is known who did.
+    """
+
+    of: int
+    member: str
+    within_ms: int
+
+
+@attrs.frozen
 class Enqueue:
     """One job to store.
 
@@ -100,6 +117,8 @@ class Enqueue:
         gate: What it has to pass when it is taken; ``None`` for nothing.
         keep_ms: Milliseconds that its record stays behind each end, see ``Keep``: done, dead,
             dropped; -1 for ever, 0 not at all. ``None`` if no record is kept.
+        join: Who has to ask for it; ``None`` if it is stored at once. What is stored is the job of
+            the last who asks. Goes with ``unique``.
     """
 
     id: str
@@ -114,11 +133,12 @@ class Enqueue:
     front: bool = False
     gate: GateLimits | None = None
     keep_ms: tuple[int, int, int] | None = None
+    join: JoinTerms | None = None
 
 
 @attrs.frozen
 class Enqueued:
-    """What became of one ``Enqueue``: the id that stands, and whether it is new."""
+    """What became of one ``Enqueue``: the id that stands, and whether it is stored by this."""
 
     id: str
     created: bool = True
@@ -180,6 +200,20 @@ class Taken:
 
 
 @attrs.frozen
+class Further:
+    """A job that an ack enqueues.
+
+    Attributes:
+        queue: Where to.
+        job: What to store. Whoever may try it twice knows it by its id, also where that is not
+            the caller's.
+    """
+
+    queue: str
+    job: Enqueue
+
+
+@attrs.frozen
 class Settle:
     """One step for one delivery.
 
@@ -190,6 +224,10 @@ class Settle:
         note: The error of a retry or the reason of a dead letter, kept for inspection; of a
             report what goes into the record.
         result: What an ack puts into the record, opaque; empty for nothing.
+        further: What an ack enqueues in the same step: all of it if the delivery was held, else
+            nothing. It may reach other queues a little later, and is there once.
+        told: What an ack says to those who listen to topics, which are named where ``Further`` has
+            its queue: all of it if the delivery was held, else nothing.
     """
 
     token: str
@@ -197,6 +235,8 @@ class Settle:
     millis: int = 0
     note: str = ""
     result: bytes = b""
+    further: Sequence[Further] = ()
+    told: Sequence[Further] = ()
 
 
 @attrs.frozen
@@ -205,6 +245,8 @@ class QueueStats:
 
     At rest ``enqueued == ready + delayed + held + dead + acked + dropped``. While it is ``paused``
     nothing is delivered.
+
+    ``outbox`` counts what acks of this queue enqueued elsewhere and nobody has brought there yet.
 
     ``oldest`` is the age in seconds of the oldest entry that a group has not settled; ``None`` if
     there is none, or where there are no groups.
@@ -219,6 +261,7 @@ class QueueStats:
     dropped: int = 0
     paused: bool = False
     oldest: float | None = attrs.field(default=None, eq=False)
+    outbox: int = 0
 
     @property
     def lag(self) -> int:

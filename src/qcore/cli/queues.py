@@ -18,7 +18,7 @@ __all__ = ["queue"]
 
 _COUNTS = tuple(
     Column(state, state, number=True)
-    for state in ("ready", "delayed", "held", "dead", "enqueued", "acked", "dropped")
+    for state in ("ready", "delayed", "held", "dead", "enqueued", "acked", "dropped", "outbox")
 )
 _PAUSED = Column("paused", "paused", show=lambda paused: "yes" if paused else "")
 

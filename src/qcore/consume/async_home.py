@@ -53,11 +53,9 @@ class AsyncHome(Keeping):
         self._open_beats = beats
         self._beats: Session | None = None
         self._loop = asyncio.get_running_loop()
-        self.clock = clock
-        self.new_id = new_id
         self.lease = lease
         self.monotonic: Callable[[], float] = time.monotonic
-        super().__init__(self._beat_session, self.monotonic)
+        super().__init__(self._beat_session, self.monotonic, clock, new_id)
         self.consumers: set[AsyncClosing] = set()
 
     def _beat_session(self) -> Session:

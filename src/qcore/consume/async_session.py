@@ -27,7 +27,7 @@ from qcore.consume.faults import explaining
 from qcore.consume.flushes import Terms
 from qcore.consume.leftovers import Leftovers
 from qcore.consume.reserve import Admit, Discard, Found, Take, Wait, reserving, shares
-from qcore.consume.session import LANES, RING_AGAIN, check, tokens_of
+from qcore.consume.session import LANES, RING_AGAIN, check, tokens_of, weight_of
 from qcore.consume.unanswered import Unanswered
 from qcore.errors import Closed, QcoreError
 from qcore.log import JOB_UNFIT, Logger
@@ -109,7 +109,8 @@ class AsyncSession:
 
     async def _settle(self, queue: str, steps: Sequence[Settle]) -> Sequence[bool]:
         flush = partial(self.backend.settle, queue)
-        return await self._flushes.lane("settle", queue, flush).submit(steps)
+        lane = self._flushes.lane("settle", queue, flush)
+        return await lane.submit(steps, weight=weight_of(steps))
 
     async def take(self, queue: str, request: TakeRequest) -> Taken:
         """Take jobs, in one flush with other tasks that want the same lease."""

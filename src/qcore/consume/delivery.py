@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qcore.backend import Settle, Taken, TakenJob, Verb
 from qcore.capabilities import Capabilities
 from qcore.codec import decode_body, decode_envelope
-from qcore.errors import Corrupt, LeaseLost, NotTracked
-from qcore.job import Job, Receipt
+from qcore.consume.drafts import Drafter
+from qcore.consume.effects import Effects
+from qcore.errors import Corrupt, InvalidInput, LeaseLost, NotTracked
+from qcore.job import EMPTY, Job, Receipt
 from qcore.options import body_size, note_text, report_text
 from qcore.policy import Abandon, RetryPolicy
 from qcore.record import encode_result
@@ -67,6 +69,7 @@ class BaseDelivery:
         lease: Seconds that the lease was taken or last extended for.
         until: When it runs out, in seconds of the monotonic clock.
         ahead: Whether it was taken ahead of work on it, so that the broker is told of the start.
+        effects: What its ack does beside ending it; see ``then``, ``tell`` and ``set_result``.
         alone: Whether nothing else should be worked on beside it: it may have killed a worker.
     """
 
@@ -80,6 +83,7 @@ class BaseDelivery:
         ahead: bool,
         capabilities: Capabilities,
         monotonic: Callable[[], float],
+        drafter: Callable[[str, str], Drafter],
     ) -> None:
         self.job = job
         self.number = taken.number
@@ -95,7 +99,7 @@ class BaseDelivery:
         self._refused = False
         self._settled = False
         self._pid = os.getpid()
-        self.stored_result = b""
+        self.effects = Effects(job.codec, capabilities, drafter)
 
     def __repr__(self) -> str:
         """The delivery without its body."""
@@ -140,7 +144,54 @@ class BaseDelivery:
         """
         self._check_tracked()
         stored = encode_result(self.job.codec, value)
-        self.stored_result = body_size(stored, self._capabilities.limits)
+        self.effects.result = body_size(stored, self._capabilities.limits)
+
+    def then(self, queue: str, *jobs: object) -> None:
+        """Let the ack of this job enqueue further jobs, in the same step: all of them or none.
+
+        May be called several times before the ack. Nothing is enqueued if the lease was lost, or
+        the job ends in another way. To other queues the jobs are brought a moment later, by this
+        program or, if it dies, by whoever takes from this queue next; each is there once.
+
+        Args:
+            queue: The queue that gets them.
+            jobs: ``NewJob`` values, or bodies without options, in the codec of this job's body.
+
+        Raises:
+            InvalidInput: If an argument is wrong, or this program has ended the delivery.
+            LimitExceeded: If they are too many for one ack.
+            UnsupportedCapability: If the adapter does not offer it.
+        """
+        self._check_open("then")
+        self.effects.then(queue, jobs)
+
+    def tell(self, topic: str, body: object, headers: Mapping[str, str] = EMPTY) -> None:
+        """Let the ack of this job tell whoever listens to a topic, in the same step.
+
+        Whoever listens at that moment hears it once, whoever does not never will. A topic is a
+        queue of an adapter that keeps nothing, in the same place and namespace: with
+        ``redis+list://…`` that of ``redis+pubsub://…``, with ``memory://…`` that of
+        ``memory+pubsub://…``. May be called several times before the ack; nothing is told if the
+        lease was lost, or the job ends in another way.
+
+        Args:
+            topic: The name of the queue where it is heard.
+            body: Bytes or a value, in the codec of this job's body.
+            headers: Text by text.
+
+        Raises:
+            InvalidInput: If an argument is wrong, or this program has ended the delivery.
+            LimitExceeded: If there is too much to tell.
+            UnsupportedCapability: If the adapter does not offer it.
+        """
+        self._check_open("tell")
+        self.effects.tell(topic, body, headers)
+
+    def _check_open(self, capability: str) -> None:
+        """Refuse what the ack should do if that is over."""
+        self._capabilities.need(capability)
+        if self._settled:
+            raise InvalidInput(f"{self!r} has ended; say what its ack shall do before that")
 
     def _check_tracked(self) -> None:
         if not self.job.tracked:
@@ -174,8 +225,9 @@ class BaseDelivery:
         if verb is not Verb.ACK:
             self._capabilities.need("records" if verb is Verb.REPORT else verb.value)
         self.check_own()
-        result = self.stored_result if verb is Verb.ACK else b""
-        return Settle(self.receipt.token, verb, millis, note, result)
+        if verb is not Verb.ACK:
+            return Settle(self.receipt.token, verb, millis, note)
+        return self.effects.of_ack(self.receipt.token)
 
     def _report(self, progress: object, meta: object) -> str:
         """What to put into the record.

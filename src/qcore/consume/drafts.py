@@ -1,4 +1,7 @@
-"""From what a caller passes to what crosses the seam: checked, encoded, given an id."""
+"""From what a caller passes to what crosses the seam: checked, encoded, given an id.
+
+Every option is first seen to be right, and then to be one that the adapter offers.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ import attrs
 from qcore.backend import Enqueue, Enqueued, GateLimits
 from qcore.capabilities import Capabilities, Limits
 from qcore.codec import encode_body, encode_envelope
+from qcore.consume.terms import gate_limits, join_terms
 from qcore.errors import InvalidInput, LimitExceeded
 from qcore.job import Job, JobId
 from qcore.options import (
     Gate,
     NewJob,
     body_size,
-    count,
     front_flag,
     headers_of,
     job_id,
@@ -27,11 +30,7 @@ from qcore.options import (
 )
 from qcore.record import Keep
 
-__all__ = ["Drafter", "checked_due", "gate_limits", "job_ids"]
-
-_GATE_LIMIT = 1_000_000
-"""The largest concurrency and the largest rate."""
-_SHORTEST_WINDOW = 0.01
+__all__ = ["Drafter", "checked_due", "job_ids"]
 
 
 @attrs.frozen
@@ -60,7 +59,7 @@ class Drafter:
             LimitExceeded: If there are too many, or one is too large.
             UnsupportedCapability: If one asks for what the adapter does not offer.
         """
-        if isinstance(jobs, str | bytes | bytearray | memoryview | Mapping):
+        if isinstance(jobs, str | bytes | bytearray | memoryview | Mapping | NewJob):
             raise InvalidInput("jobs must be a list of jobs; use enqueue for a single one")
         listed = list(jobs)
         if len(listed) > capabilities.limits.batch:
@@ -68,59 +67,124 @@ class Drafter:
                 f"{len(listed)} jobs at once, the limit is {capabilities.limits.batch}; "
                 "enqueue them in parts"
             )
-        return [
-            self._draft(item if isinstance(item, NewJob) else NewJob(item), capabilities)
-            for item in listed
-        ]
+        return [self._draft(_new_job(item), capabilities) for item in listed]
 
     def _draft(self, new: NewJob, capabilities: Capabilities) -> Enqueue:
-        limits = capabilities.limits
-        priority = priority_level(new.priority)
-        delay = seconds("delay", new.delay, most=limits.delay)
-        due = None if new.at is None else moment(new.at)
-        if delay and due is not None:
-            raise InvalidInput("give a delay or a moment, not both: delay and at")
-        given = None if new.id is None else job_id("id", new.id, limits.name)
-        dedup = None if new.dedup is None else job_id("dedup", new.dedup, limits.name)
-        _need(capabilities, delay=delay > 0 or due is not None, priority=priority != 0)
-        ttl = None if new.ttl is None else ttl_seconds(new.ttl, limits)
-        keep = new.keep or self.keep
-        kept = None if keep is None else kept_ms(keep, limits)
-        _need(capabilities, ttl=ttl is not None, records=kept is not None)
-        _need(capabilities, idempotent_id=given is not None, dedup=dedup is not None)
-        tenant = None if new.tenant is None else job_id("tenant", new.tenant, limits.name)
-        front = front_flag(new)
-        _need(capabilities, fair=tenant is not None, at_front=front)
-        gate = None if new.gate is None else gate_limits(new.gate, limits)
-        _need(capabilities, concurrency=gate is not None and gate.concurrency is not None)
-        _need(capabilities, rate=gate is not None and gate.rate is not None)
-        now = self.now()
-        if due is not None:
-            seconds("at", max(0.0, due - now), most=limits.delay)
-        job = Job(
-            id=given or self.new_id(),
-            queue=self.queue,
-            body=body_size(encode_body(self.codec, new.body), limits),
-            headers=headers_of(new.headers, limits),
-            enqueued_at=now,
-            codec=self.codec,
-            priority=priority,
-            tracked=kept is not None,
-        )
+        priority = _level(new, capabilities)
+        tenant, front = _turn(new, capabilities)
+        delay_ms, at_ms = self._due(new, capabilities)
+        given, dedup = _keys(new, capabilities)
+        ttl_ms, keep_ms = self._stay(new, capabilities)
+        gate = None if new.gate is None else _gate(new.gate, capabilities)
+        join = None if new.join is None else join_terms(new.join, given, capabilities.limits)
+        job = self._job(new, given or self.new_id(), capabilities, tracked=keep_ms is not None)
         return Enqueue(
-            id=job.id,
-            envelope=encode_envelope(job),
-            priority=priority,
-            delay_ms=round(delay * 1000),
-            at_ms=None if due is None else round(due * 1000),
+            job.id,
+            encode_envelope(job),
+            priority,
+            delay_ms=delay_ms,
+            at_ms=at_ms,
             unique=given is not None,
             dedup=dedup,
-            ttl_ms=None if ttl is None else max(1, round(ttl * 1000)),
+            ttl_ms=ttl_ms,
             tenant=tenant,
             front=front,
             gate=gate,
-            keep_ms=kept,
+            keep_ms=keep_ms,
+            join=join,
         )
+
+    def _due(self, new: NewJob, capabilities: Capabilities) -> tuple[int, int | None]:
+        delay = seconds("delay", new.delay, most=capabilities.limits.delay)
+        if new.at is None:
+            if delay:
+                capabilities.need("delay")
+            return round(delay * 1000), None
+        due = moment(new.at)
+        if delay:
+            raise InvalidInput("give a delay or a moment, not both: delay and at")
+        capabilities.need("delay")
+        return 0, _at_ms(due, capabilities.limits, self.now())
+
+    def _stay(
+        self, new: NewJob, capabilities: Capabilities
+    ) -> tuple[int | None, tuple[int, int, int] | None]:
+        ttl = None if new.ttl is None else ttl_seconds(new.ttl, capabilities.limits)
+        keep = new.keep or self.keep
+        kept = None if keep is None else kept_ms(keep, capabilities.limits)
+        if ttl is not None:
+            capabilities.need("ttl")
+        if kept is not None:
+            capabilities.need("records")
+        return None if ttl is None else max(1, round(ttl * 1000)), kept
+
+    def _job(self, new: NewJob, name: str, capabilities: Capabilities, *, tracked: bool) -> Job:
+        limits = capabilities.limits
+        return Job(
+            id=name,
+            queue=self.queue,
+            body=body_size(encode_body(self.codec, new.body), limits),
+            headers=headers_of(new.headers, limits),
+            enqueued_at=self.now(),
+            codec=self.codec,
+            priority=new.priority,
+            tracked=tracked,
+        )
+
+
+def _new_job(item: object) -> NewJob:
+    if not isinstance(item, NewJob):
+        return NewJob(item)
+    inner = item.body
+    if not isinstance(inner, NewJob):
+        return item
+    # Some codecs can write the options as a body, which nobody wants.
+    if item != NewJob(inner):
+        raise InvalidInput(
+            "the job is a NewJob, which has options of its own, and others stand beside it; "
+            "give all of them in the NewJob, or the body with options"
+        )
+    return _new_job(inner)
+
+
+def _level(new: NewJob, capabilities: Capabilities) -> int:
+    priority = priority_level(new.priority)
+    if priority:
+        capabilities.need("priority")
+    return priority
+
+
+def _keys(new: NewJob, capabilities: Capabilities) -> tuple[str | None, str | None]:
+    most = capabilities.limits.name
+    given = None if new.id is None else job_id("id", new.id, most)
+    dedup = None if new.dedup is None else job_id("dedup", new.dedup, most)
+    # It names its job, so that an adapter may lack both; what was asked for is the join.
+    if new.join is not None:
+        capabilities.need("join")
+    if given is not None:
+        capabilities.need("idempotent_id")
+    if dedup is not None:
+        capabilities.need("dedup")
+    return given, dedup
+
+
+def _turn(new: NewJob, capabilities: Capabilities) -> tuple[str | None, bool]:
+    tenant = None if new.tenant is None else job_id("tenant", new.tenant, capabilities.limits.name)
+    front = front_flag(new)
+    if tenant is not None:
+        capabilities.need("fair")
+    if front:
+        capabilities.need("at_front")
+    return tenant, front
+
+
+def _gate(gate: Gate, capabilities: Capabilities) -> GateLimits:
+    limited = gate_limits(gate, capabilities.limits)
+    if limited.concurrency is not None:
+        capabilities.need("concurrency")
+    if limited.rate is not None:
+        capabilities.need("rate")
+    return limited
 
 
 def checked_due(delay: object, at: object, limits: Limits, now: float) -> tuple[int, int | None]:
@@ -134,45 +198,12 @@ def checked_due(delay: object, at: object, limits: Limits, now: float) -> tuple[
         raise InvalidInput("give a delay or a moment, one of both: delay or at")
     if at is None:
         return round(seconds("delay", delay, most=limits.delay) * 1000), None
-    due = moment(at)
+    return 0, _at_ms(moment(at), limits, now)
+
+
+def _at_ms(due: float, limits: Limits, now: float) -> int:
     seconds("at", max(0.0, due - now), most=limits.delay)
-    return 0, round(due * 1000)
-
-
-def gate_limits(gate: object, limits: Limits) -> GateLimits:
-    """The limits of a gate, as they cross the seam.
-
-    Raises:
-        InvalidInput: If it is no gate, limits nothing, or has a rate or a window alone.
-        LimitExceeded: If a number is too large.
-    """
-    if not isinstance(gate, Gate):
-        raise InvalidInput(f"gate must be a qcore.Gate, not {type(gate).__name__}")
-    key = job_id("gate key", gate.key, limits.name)
-    if gate.concurrency is None and gate.rate is None:
-        raise InvalidInput("a gate must limit something: give it a concurrency, a rate or both")
-    if (gate.rate is None) != (gate.window is None):
-        raise InvalidInput("a rate is so many in a window: give a gate both or none of them")
-    concurrency = gate.concurrency
-    if concurrency is not None:
-        concurrency = count("concurrency", concurrency, _GATE_LIMIT)
-    rate = None if gate.rate is None else count("rate", gate.rate, _GATE_LIMIT)
-    return GateLimits(key, concurrency, rate, _window_ms(gate.window, limits))
-
-
-def _window_ms(window: object, limits: Limits) -> int:
-    if window is None:
-        return 0
-    number = seconds("window", window, most=limits.delay)
-    if number < _SHORTEST_WINDOW:
-        raise InvalidInput(f"window must be {_SHORTEST_WINDOW} seconds or more, not {number:g}")
-    return round(number * 1000)
-
-
-def _need(capabilities: Capabilities, **asked: bool) -> None:
-    for name, is_asked in asked.items():
-        if is_asked:
-            capabilities.need(name)
+    return round(due * 1000)
 
 
 def job_ids(outcomes: Sequence[Enqueued]) -> list[JobId]:

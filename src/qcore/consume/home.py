@@ -17,8 +17,10 @@ from qcore.capabilities import Capabilities
 from qcore.clock import Clock
 from qcore.consume.commit import closed
 from qcore.consume.delivery import BaseDelivery
+from qcore.consume.drafts import Drafter
 from qcore.consume.keeper import Keeper
 from qcore.consume.session import Session
+from qcore.record import Keep
 
 __all__ = ["Closing", "Home", "Keeping"]
 
@@ -37,11 +39,25 @@ class Keeping:
     Args:
         connect: Gives the session that the keeper's thread uses.
         monotonic: Tells the time.
+        clock: The producer's clock.
+        new_id: Makes job ids.
     """
 
-    def __init__(self, connect: Callable[[], Session], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Session],
+        monotonic: Callable[[], float],
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
         self._keeper = Keeper(connect, monotonic)
         self._pid = os.getpid()
+        self.clock = clock
+        self.new_id = new_id
+
+    def drafter(self, queue: str, codec: str, keep: Keep | None = None) -> Drafter:
+        """Makes the seam's values for jobs of a queue."""
+        return Drafter(queue, codec, self.new_id, self.clock.time, keep)
 
     @property
     def is_here(self) -> bool:
@@ -101,7 +117,7 @@ class Home(Keeping):
     def _start(self) -> None:
         self._session = self._connect()
         self.consumers: set[Closing] = set()
-        super().__init__(lambda: self._session, self.monotonic)
+        super().__init__(lambda: self._session, self.monotonic, self.clock, self.new_id)
 
     @property
     def session(self) -> Session:

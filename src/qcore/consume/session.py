@@ -37,7 +37,7 @@ from qcore.log import JOB_UNFIT, Logger
 from qcore.record import Record
 from qcore.sansio import run
 
-__all__ = ["LANES", "RING_AGAIN", "Session", "Stopped", "check", "tokens_of"]
+__all__ = ["LANES", "RING_AGAIN", "Session", "Stopped", "check", "tokens_of", "weight_of"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,6 +56,11 @@ class Stopped(Exception):
 def tokens_of(parts: Sequence[Found]) -> list[str]:
     """The tokens of all jobs that a take brought."""
     return [job.token for part in parts for job in part.taken.jobs]
+
+
+def weight_of(steps: Sequence[Settle]) -> int:
+    """What steps weigh in a flush: one each, and one for whatever follows them or is told."""
+    return sum(1 + len(step.further) + len(step.told) for step in steps)
 
 
 def check(stopped: Callable[[], bool]) -> None:
@@ -135,7 +140,7 @@ class Session:
 
     def _settle(self, queue: str, steps: Sequence[Settle]) -> Sequence[bool]:
         flush = partial(self.backend.settle, queue)
-        return self._flushes.lane("settle", queue, flush).submit(steps)
+        return self._flushes.lane("settle", queue, flush).submit(steps, weight=weight_of(steps))
 
     def take(self, queue: str, request: TakeRequest) -> Taken:
         """Take jobs, in one flush with other threads that want the same lease."""

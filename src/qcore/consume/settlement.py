@@ -60,6 +60,12 @@ def settlement_steps(
             f"{len(settlements)} settlements at once, the limit is {capabilities.limits.batch}"
         )
     steps = [_step(queue, one, capabilities) for one in settlements]
+    following = sum(len(step.further) + len(step.told) for step in steps)
+    if following > capabilities.limits.batch:
+        raise LimitExceeded(
+            f"{following} jobs and messages follow these, the limit is "
+            f"{capabilities.limits.batch}; settle them in parts"
+        )
     return steps if capabilities.value("settlement") == "explicit" else []
 
 
@@ -76,7 +82,7 @@ def _step(queue: str, one: object, capabilities: Capabilities) -> Settle:
     delay = seconds("seconds", one.seconds, most=limits.delay)
     step = Settle(token, one.verb, round(delay * 1000), note_text("note", one.note))
     if one.verb is Verb.ACK and isinstance(one.delivery, BaseDelivery):
-        return attrs.evolve(step, result=one.delivery.stored_result)
+        return one.delivery.effects.of_ack(token)
     return step
 
 

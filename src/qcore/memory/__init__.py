@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from qcore.backend import Adapter
 from qcore.memory.adapter import MemoryAdapter
+from qcore.memory.topics import MemoryTopicsAdapter
 
-__all__ = ["adapter"]
+__all__ = ["adapter", "topics"]
 
-adapter: Adapter = MemoryAdapter()
+_stores = MemoryAdapter()
+adapter: Adapter = _stores
+topics: Adapter = MemoryTopicsAdapter(_stores)

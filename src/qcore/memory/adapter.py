@@ -21,6 +21,7 @@ from qcore.backend import (
     Enqueued,
     Fault,
     Flush,
+    Further,
     PeekedJob,
     QueueStats,
     Settle,
@@ -33,6 +34,7 @@ from qcore.bridges import lift_inline
 from qcore.capabilities import Capabilities
 from qcore.errors import InvalidUrl
 from qcore.memory.bells import Bells, Sleeper
+from qcore.memory.ears import Ears
 from qcore.memory.promises import PROMISES
 from qcore.memory.store import MemoryQueue
 from qcore.record import Record
@@ -63,6 +65,7 @@ class MemoryStore:
         self.queues: dict[_Line, MemoryQueue] = {}
         self.logs: dict[_Line, MemoryLog] = {}
         self.bells = Bells()
+        self.ears = Ears()
         self.users: set[str] = set()
 
 
@@ -124,7 +127,37 @@ class MemoryBackend:
 
     def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
         """Do each step whose token holds its delivery."""
-        return self._once(queue, flush, lambda line, now: line.settle(steps, now))
+
+        def act(line: MemoryQueue, now: float) -> list[bool]:
+            held = line.settle(steps, now)
+            for step, is_held in zip(steps, held, strict=True):
+                if is_held:
+                    self._follow(step.further)
+                    for one in step.told:
+                        self._tell(one.queue, one.job)
+            return held
+
+        return self._once(queue, flush, act)
+
+    def _follow(self, further: Sequence[Further]) -> None:
+        """Enqueue what follows an ack, jobs for one queue together."""
+        jobs: dict[str, list[Enqueue]] = {}
+        for one in further:
+            jobs.setdefault(one.queue, []).append(one.job)
+        for queue, news in jobs.items():
+            self._keep(queue)
+            self._act(queue, partial(_enqueued, news))
+
+    def _tell(self, topic: str, message: Enqueue) -> int:
+        """Let those who listen to a topic hear a message, and wake them; says how many hear it."""
+        line = self._topic(topic)
+        receivers = self._store.ears.tell(line, message)
+        self._store.bells.ring(line, sys.maxsize)
+        return receivers
+
+    def _topic(self, name: str) -> _Line:
+        """Where those wait who listen; no queue has such a name."""
+        return str(self._params["namespace"]), f"{name} topic"
 
     def _once(self, queue: str, flush: Flush, act: Callable[[MemoryQueue, float], T]) -> T:
         return self._act(
@@ -356,6 +389,10 @@ class MemoryAdapter:
     def async_backend(self, setup: Setup) -> AsyncBackend:
         """The same connection for asyncio."""
         return lift_inline(self.backend(setup))
+
+
+def _enqueued(jobs: Sequence[Enqueue], line: MemoryQueue, now: float) -> None:
+    line.enqueue(jobs, now)
 
 
 def _name(setup: Setup) -> str:

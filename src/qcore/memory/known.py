@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import attrs
 
+from qcore.backend import Enqueue
+
 __all__ = ["Known"]
+
+
+@attrs.define
+class _Join:
+    """Who has asked for a job so far, and until when that is known."""
+
+    members: set[str] = attrs.field(factory=set[str])
+    until: float = 0.0
 
 
 @attrs.define
@@ -15,9 +26,15 @@ class Known:
 
     _keys: dict[str, tuple[str, float]] = attrs.field(factory=dict[str, tuple[str, float]])
     _left: set[str] = attrs.field(factory=set[str])
+    _joins: dict[str, _Join] = attrs.field(factory=dict[str, _Join])
+    _look_at: float = math.inf
+    """Nobody who asked is forgotten before this moment."""
 
     def forget(self, now: float) -> None:
         """Drop what is known no longer."""
+        if self._look_at <= now:
+            self._joins = {name: one for name, one in self._joins.items() if one.until > now}
+            self._look_at = min((one.until for one in self._joins.values()), default=math.inf)
         # Keys are known for one window, so the oldest come first.
         while self._keys:
             oldest = next(iter(self._keys))
@@ -29,6 +46,19 @@ class Known:
     def first(self, keys: Iterable[str]) -> str | None:
         """The job for which the first of these keys stands that is known."""
         return next((self._keys[key][0] for key in keys if key in self._keys), None)
+
+    def waits_for_others(self, job: Enqueue, now: float) -> bool:
+        """Note who asks for a job; whether others have to ask for it as well."""
+        if job.join is None:
+            return False
+        join = self._joins.setdefault(job.id, _Join())
+        join.members.add(job.join.member)
+        join.until = now + job.join.within_ms / 1000
+        self._look_at = min(self._look_at, join.until)
+        if len(join.members) < job.join.of:
+            return True
+        del self._joins[job.id]
+        return False
 
     def add(self, key: str, job_id: str, until: float) -> None:
         """Know a key, for as long as all others or longer."""

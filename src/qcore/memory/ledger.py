@@ -63,8 +63,16 @@ class Ledger:
         }
         self._look_at = min((page.stays_until for page in self._pages.values()), default=math.inf)
 
-    def begin(self, job: _Job, keep_ms: tuple[int, int, int]) -> None:
-        """Begin the record of a new job."""
+    def is_open(self, job_id: str) -> bool:
+        """Whether a job of this id has a record, and has not ended."""
+        page = self._pages.get(job_id)
+        return page is not None and not page.record.has_ended
+
+    def begin(self, job: _Job, keep_ms: tuple[int, int, int] | None) -> None:
+        """Begin the record of a new job, or none; what was kept of another of its id is gone."""
+        self._pages.pop(job.id, None)
+        if keep_ms is None:
+            return
         due = job.until if job.state is State.DELAYED else None
         record = Record(job.id, job.state, self.now, self.now, due_at=due)
         self._pages[job.id] = _Page(record, keep_ms)

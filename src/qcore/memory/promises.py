@@ -1,10 +1,10 @@
-"""What the memory adapter promises, which is the same everywhere."""
+"""What the memory adapters promise, which is the same everywhere."""
 
 from __future__ import annotations
 
 from qcore.capabilities import NO_LOG, Capabilities, Claim
 
-__all__ = ["PROMISES"]
+__all__ = ["PROMISES", "TOPIC_PROMISES"]
 
 PROMISES = Capabilities(
     adapter="memory",
@@ -45,6 +45,9 @@ PROMISES = Capabilities(
                 "rate",
                 "records",
                 "move",
+                "then",
+                "tell",
+                "join",
                 "thread_safe",
             ]
         },
@@ -55,4 +58,23 @@ PROMISES = Capabilities(
         **NO_LOG,
         "take_at_full_memory": "the queue shares its memory with the program",
     },
+)
+
+TOPIC_PROMISES = Capabilities(
+    adapter="memory+pubsub",
+    claims={
+        "delivery": Claim("at_most_once"),
+        "settlement": Claim("automatic"),
+        "durability": Claim("none"),
+        "scope": Claim("process"),
+        "order": Claim("fifo_single"),
+        "wake": Claim("native"),
+        "receivers": Claim(value=True),
+        "gap": Claim(value=True),
+        "thread_safe": Claim(value=True),
+    },
+    refusals=dict.fromkeys(
+        ("reentry", *(name for name, claim in PROMISES.claims.items() if claim.value is True)),
+        "a topic hands a job to whoever listens and keeps nothing",
+    ),
 )

@@ -102,6 +102,9 @@ class MemoryQueue:
         keys += [f"dedup {job.dedup}"] if job.dedup is not None else []
         if (first := self._known.first(keys)) is not None:
             return Enqueued(first, created=False)
+        is_open = job.unique and self.ledger.is_open(job.id)
+        if is_open or self._known.waits_for_others(job, now):
+            return Enqueued(job.id, created=False)
         for key in keys:
             self._known.add(key, job.id, now + self.dedup_window)
         entry = Entry(job.id, job.envelope, job.priority, tenant=job.tenant or "", gate=job.gate)
@@ -117,8 +120,7 @@ class MemoryQueue:
             fronts.append(entry)
         else:
             self._append(entry)
-        if job.keep_ms is not None:
-            self.ledger.begin(entry, job.keep_ms)
+        self.ledger.begin(entry, job.keep_ms)
         return Enqueued(job.id)
 
     def _append(self, entry: Entry) -> None:

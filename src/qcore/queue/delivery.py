@@ -43,6 +43,7 @@ class Delivery(BaseDelivery):
             ahead=ahead,
             capabilities=home.capabilities,
             monotonic=home.monotonic,
+            drafter=home.drafter,
         )
         self._home = home
         self._retry = retry

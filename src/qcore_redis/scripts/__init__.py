@@ -27,6 +27,7 @@ _OF_WORK: Mapping[str, str] = {
     "{fair}": "fair rounds",
     "{gates}": "slots parked open windows rates",
     "{records}": "records results ends",
+    "{outbox}": "outbox",
 }
 """What queues for work have alike, and logs have not."""
 

@@ -16,6 +16,8 @@ check_types()
 check_levels()
 check_fair()
 check_gates()
+redis.call('ZCARD', key.expires)
+watch_records(redis.call('HGET', key.meta, 'tracked'))
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local job, where = store.locate(ARGV[1], ARGV[2])
 if not job then return {where and 'more' or '', where or ''} end
@@ -89,9 +91,8 @@ local function left_its_gate()
     return is_it((parked_in(one)))
   end)
   if not member then return false end
-  redis.call('ZREM', key.parked, member)
-  -- Who waited behind it may have another limit.
-  if reopen(string.match(member, '^[^|]+')) then store.ring() end
+  leave_gates({member})
+  if are_open then store.ring() end
   return true
 end
 
@@ -119,9 +120,7 @@ end
 
 local state = removed()
 if state ~= '' and state ~= 'claimed' then
-  local now = now_ms()
-  watch_records(redis.call('HGET', key.meta, 'tracked'))
-  noted(job, 'cancel', now)
+  noted(job, 'cancel', now_ms())
   tell_ends()
   store.forget({job})
   forget_notes({job})

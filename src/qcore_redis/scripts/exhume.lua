@@ -13,10 +13,10 @@ local fair = key.fair and redis.call('HEXISTS', key.meta, 'fair') == 1
 check_types()
 check_levels()
 if fair then check_fair() end
+watch_records(redis.call('HGET', key.meta, 'tracked'))
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local action, most = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
-watch_records(redis.call('HGET', key.meta, 'tracked'))
 
 local function grave_of(id)
   for _, ref in ipairs(store.refs_of_id(id)) do

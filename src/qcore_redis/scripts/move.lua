@@ -61,7 +61,9 @@ for i = 1, number do
     or redis.call('HEXISTS', there.jobs, id) == 1
     or redis.call('HEXISTS', here.records, id) == 1
     or redis.call('HEXISTS', there.records, id) == 1
-  if id ~= '' and not is_known then fit[id] = {mine, theirs} end
+  if id ~= '' and not is_known then
+    fit[id] = {mine, theirs, known = redis.call('GET', mine)}
+  end
 end
 
 -- A first write that a full server allows; after it the server lets the others pass.
@@ -163,7 +165,6 @@ local gated = false
 for _, one in ipairs(going) do
   one.note = redis.call('HGET', key.notes, one.old.ref)
   one.ends = redis.call('ZSCORE', key.expires, one.old.ref)
-  one.known = redis.call('GET', one.keys[1])
   fair_there, gated = fair_there or one.job.tenant, gated or one.job.gate
 end
 
@@ -196,7 +197,7 @@ local function keep_more(one)
     redis.call('ZADD', key.expires, one.ends, one.job.ref)
     redis.call('HSET', key.meta, 'timed', '1')
   end
-  if one.known then
+  if one.keys.known then
     local left = math.max(1, redis.call('PTTL', one.keys[1]))
     redis.call('SET', one.keys[2], one.job.id, 'PX', left)
     redis.call('SET', one.keys[1], one.job.id .. '>', 'PX', left)

@@ -16,11 +16,12 @@ local now = now_ms()
 local rows = {}
 
 local function show(jobs, dues)
+  if bare then
+    for _, job in ipairs(jobs) do rows[#rows + 1] = store.name(job) end
+    return
+  end
   local bodies = store.bodies(jobs)
   for i, job in ipairs(jobs) do
-    if bare then rows[#rows + 1] = job.id end
-  end
-  for i, job in ipairs(bare and {} or jobs) do
     local note = redis.call('HGET', key.notes, job.ref) or ''
     for _, cell in ipairs({job.id, element_of(job), dues[i] or -1, bodies[i] or store.remains(job), note}) do
       rows[#rows + 1] = cell

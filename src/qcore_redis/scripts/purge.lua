@@ -13,10 +13,11 @@ check_types()
 check_levels()
 if key.fair then check_fair() end
 if key.parked then check_gates() end
+watch_records(redis.call('HGET', key.meta, 'tracked'))
+redis.call('ZCARD', key.expires)
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local state, most = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
-watch_records(redis.call('HGET', key.meta, 'tracked'))
 
 local function dropping(jobs)
   for _, job in ipairs(jobs) do noted(job, 'purge', now) end

@@ -14,6 +14,8 @@ local now = now_ms()
 
 check_types()
 check_levels()
+redis.call('ZCARD', key.expires)
+watch_records(redis.call('HGET', key.meta, 'tracked'))
 redis.call('ZREMRANGEBYSCORE', key.delayed, 1, 0)
 local job, where = store.locate(ARGV[1], ARGV[2])
 if not job then return {where and 'more' or '', where or ''} end
@@ -26,7 +28,6 @@ if ends then
   redis.call('ZADD', key.expires, 'XX', math.max(due, now) + ttl_ms, job.ref)
 end
 redis.call('ZADD', key.delayed, 'XX', due, element)
-watch_records(redis.call('HGET', key.meta, 'tracked'))
 noted(job, 'reschedule', now, {due = due})
 -- Sleepers know the first due time only; an earlier one must wake them.
 if redis.call('ZRANK', key.delayed, element) == 0 then store.ring() end

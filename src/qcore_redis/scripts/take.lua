@@ -1,36 +1,43 @@
 -- Takes jobs in one step: recovers deliveries whose lease ran out, makes due jobs ready, leases what
 -- is ready, most urgent first. Works at full memory.
 --
--- KEYS: flush meta leased delayed jobs dead graves notes started expires {fair} {gates} {records} {bell} {claims} {lines}
--- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap; alive is for how long
---       the owner counts as alive once it goes to sleep
+-- KEYS: flush meta leased delayed jobs dead graves notes started expires {fair} {gates} {records} {outbox} {bell} {claims} {lines}
+-- ARGV: owner number ttl limit lease alive started crash_limit delivery_cap looks; alive is for how
+--       long the owner counts as alive once it goes to sleep; looks is 1 if it may be told to look
+--       behind sleepers first
 -- Returns {more, due, dead_owners, {token, id, body, ...}}: more is 1 if work was left behind, due
 -- the milliseconds until something becomes due (-1: nothing will; -2: the queue is paused),
--- dead_owners the connections whose processing lists must be swept.
+-- dead_owners the connections whose processing lists must be swept. A fifth item that is 1 says that
+-- they are asleep instead, and that what they were given goes before all that could be taken. A
+-- sixth is what acks enqueued elsewhere and nobody has brought there in time.
 --- include: common
 --- include: replay
 --- include: store
+--- include: counts
 --- include: records
 --- include: bury
 --- include: fair
 --- include: gates
 --- include: passing
+--- include: outbox
 
 local owner, number, ttl = ARGV[1], ARGV[2], ARGV[3]
 local limit, lease, alive = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local started = ARGV[7] == '1'
 local crash_limit, delivery_cap = tonumber(ARGV[8]), tonumber(ARGV[9])
+local looks = ARGV[10] == '1'
 local now = now_ms()
 
 -- Asked in place of the probe of its type, so that it costs nothing.
 PROBES.meta = nil
-local flags = redis.call('HMGET', key.meta, 'paused', 'timed', 'fair', 'gated', 'tracked')
+local flags = redis.call('HMGET', key.meta, 'paused', 'timed', 'fair', 'gated', 'tracked', 'outbox')
 local paused, timed, fair, gated = flags[1], flags[2], flags[3] and key.fair, flags[4] and key.parked
 check_types()
 watch_records(flags[5])
 if timed then redis.call('ZCARD', key.expires) end
 if fair then check_fair() end
 if gated then check_gates() end
+local posts = flags[6] and key.outbox and redis.call('ZCARD', key.outbox) > 0
 -- A first write that a full server allows; after it the server lets the others pass.
 redis.call('ZREMRANGEBYSCORE', key.leased, 1, 0)
 
@@ -113,9 +120,17 @@ local alone = false
 local late, in_time = {}, {}
 local sink = {junk = function(element) bury_raw(element, now) end}
 
+-- Whether a job has to wait since a sleeper was given one that goes before it, and has not woken.
+local asleep = nil
+local function is_behind_sleepers(job)
+  if job.level <= NORMAL or not looks or not store.sleepers then return false end
+  asleep = asleep or some_are_hidden() and store.sleepers(owner, now) or {}
+  return #asleep > 0
+end
+
 function sink.job(job, body)
   -- A job that was in dying hands goes out alone, so that it can harm no other.
-  if alone or (#tokens > 0 and job.lost > 0) then return false end
+  if alone or (#tokens > 0 and job.lost > 0) or is_behind_sleepers(job) then return false end
   local ends = timed and job.number == 0 and redis.call('ZSCORE', key.expires, job.ref)
   if ends and tonumber(ends) <= now then
     late[#late + 1] = job
@@ -161,7 +176,11 @@ end
 
 -- Offers what is ready on one level: first what waits where a gate may be open.
 local function consume(level, trims)
-  if gated and not gates.consume(level, sink) then return false end
+  if gated then
+    -- What is found wrong here must not be found after somebody was let through a gate.
+    check_level(level)
+    if not gates.consume(level, sink) then return false end
+  end
   return (fair and consume_fairly or store.consume)(level, sink, trims)
 end
 
@@ -196,8 +215,9 @@ end
 local function next_due(others)
   local due = nil
   local windows = gated and tonumber(gates.next_window() or nil)
+  local rows = posts and head(key.outbox)
   for _, moment in ipairs({head(key.delayed) or false, head(key.leased) or false,
-                           windows or false, others or false}) do
+                           windows or false, rows or false, others or false}) do
     if moment and (not due or moment < due) then due = moment end
   end
   return due and math.max(0, due - now) or -1
@@ -213,24 +233,40 @@ local function left_behind(rest)
   return more or not sound
 end
 
+-- The answer, with what is to be brought elsewhere: last, since what fails before has handed out
+-- nothing.
+local function answered(answer)
+  local rows = posts and due_rows(now) or {}
+  if #rows > 0 then answer[5], answer[6] = answer[5] or 0, rows end
+  return answer
+end
+
 local told = first_answer(number)
 if told then return again(told) end
 if paused then
   if store.claimed then store.claimed(owner, now) end
-  return {0, -2, {}, {}}
+  return answered({0, -2, {}, {}})
 end
-sweep_records(now)
+sweep_records(now, limit)
 local rest = recover()
 rest = promote() or rest
 rest = gated and gates.open_windows(now) or rest
 local dead_owners = store.claimed and store.claimed(owner, now) or {}
 choose()
 tell_ends()
+if asleep and #asleep > 0 then
+  if #tokens == 0 then return {1, -1, asleep, {}, 1} end
+  sink.cut = true
+end
 if #tokens > 0 then keep_answer(number, table.concat(tokens, ' '), ttl) end
 if left_behind(rest) then
   store.ring()
-  return {1, -1, dead_owners, flat}
+  return answered({1, -1, dead_owners, flat})
 end
-if #tokens > 0 then return {0, -1, dead_owners, flat} end
+if #tokens > 0 then return answered({0, -1, dead_owners, flat}) end
 local others = store.register and store.register(owner, now, alive)
-return {0, next_due(others), dead_owners, flat}
+local answer = answered({0, -1, dead_owners, flat})
+-- Asked last: rows that are handed out now are due later, and those for which there was no room
+-- at once.
+answer[2] = next_due(others)
+return answer

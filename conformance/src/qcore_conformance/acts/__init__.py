@@ -6,6 +6,6 @@ either colour. A queue is called ``q`` unless an act says otherwise.
 
 from __future__ import annotations
 
-from . import holding, leaving, poison, settling, sleeping, stepping
+from . import holding, leaving, passing, poison, settling, sleeping, stepping
 
-__all__ = ["holding", "leaving", "poison", "settling", "sleeping", "stepping"]
+__all__ = ["holding", "leaving", "passing", "poison", "settling", "sleeping", "stepping"]

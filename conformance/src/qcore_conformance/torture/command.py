@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from qcore_conformance.events import FaultKind
 from qcore_conformance.harnesses import harness_for
 from qcore_conformance.outcomes import NotApplicable
+from qcore_conformance.torture.chains import ChainToll, torture_chains
 from qcore_conformance.torture.rounds import Plan, torture
 from qcore_conformance.torture.toll import Toll, total
 from qcore_conformance.verdicts import Verdict
@@ -56,6 +58,11 @@ _FAULTS = (
     help="Jobs a second of each producer, at most.",
     show_default=True,
 )
+@click.option(
+    "--chains",
+    type=click.IntRange(1, 1_000_000),
+    help="So many chains of jobs that follow each other, instead of jobs of all sorts.",
+)
 @click.option("--seed", type=int, help="Repeat the choices of another run.")
 @click.option("--report", type=click.Path(path_type=Path), help="Leave the histories here.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON, for programs.")
@@ -65,6 +72,7 @@ def torture_command(  # noqa: PLR0917  (click passes them by name)
     workers: int,
     lease: float,
     rate: float,
+    chains: int | None,
     seed: int | None,
     report: Path | None,
     as_data: bool,  # noqa: FBT001  (a flag of the command line)
@@ -80,6 +88,8 @@ def torture_command(  # noqa: PLR0917  (click passes them by name)
     harness.start()
     tolls: list[Toll] = []
     try:
+        if chains is not None:
+            sys.exit(_follow(torture_chains(harness, plan, chains), plan, as_data=as_data))
         for number, toll in enumerate(torture(harness, plan), start=1):
             tolls.append(toll)
             words = f"round {number} of {plan.rounds}: {toll.verdict}, {toll.jobs} jobs"
@@ -92,6 +102,22 @@ def torture_command(  # noqa: PLR0917  (click passes them by name)
     whole = total(tolls)
     click.echo(json.dumps(_as_json(whole, plan)) if as_data else "\n".join(_table(whole, plan)))
     sys.exit(0 if whole.verdict is Verdict.PASS else 1)
+
+
+def _follow(toll: ChainToll, plan: Plan, *, as_data: bool) -> int:
+    """Print what became of the chains; the code to end with."""
+    verdict = Verdict.PASS if toll.is_whole else Verdict.FAIL
+    if as_data:
+        stages = {name: attrs.asdict(stats) for name, stats in toll.stages.items()}
+        told = {"verdict": str(verdict), "seed": plan.seed, "seconds": toll.seconds}
+        click.echo(json.dumps({**told, "faults": dict(toll.faults), "stages": stages}))
+    else:
+        rows: list[tuple[str, object]] = [("chains", toll.chains)]
+        rows += [(words, toll.faults.get(kind, 0)) for kind, words in _FAULTS]
+        rows += [(f"enqueued in {name}", one.enqueued) for name, one in toll.stages.items()]
+        rows.append(("from the first job to the end", f"{toll.seconds:.2f} s"))
+        click.echo("\n".join([*_aligned(rows), _verdict(verdict, plan)]))
+    return 0 if toll.is_whole else 1
 
 
 def _as_json(toll: Toll, plan: Plan) -> dict[str, Any]:
@@ -123,6 +149,14 @@ def _table(toll: Toll, plan: Plan) -> Iterator[str]:
     rows.append(("duplicates, explained", toll.explained))
     times = " / ".join(f"{toll.recovery(part):.2f}" for part in (0.5, 0.99, 1.0))
     rows.append((f"recovery p50 / p99 / max of {len(toll.recoveries)}", f"{times} s"))
+    yield from _aligned(rows)
+    yield _verdict(toll.verdict, plan)
+
+
+def _aligned(rows: Sequence[tuple[str, object]]) -> Iterator[str]:
     width = max(len(name) for name, _ in rows)
     yield from (f"{name:{width}}  {value}" for name, value in rows)
-    yield f"verdict: {toll.verdict}; lease {plan.lease:g} s, seed {plan.seed}"
+
+
+def _verdict(verdict: Verdict, plan: Plan) -> str:
+    return f"verdict: {verdict}; lease {plan.lease:g} s, seed {plan.seed}"

@@ -23,7 +23,7 @@ from qcore_conformance.history import Call, History
 from qcore_conformance.waiting import wait_until
 from qcore_conformance.workers import Part
 
-__all__ = ["QUEUE", "Orders", "consume", "facts_of", "produce", "reserve", "sha_of"]
+__all__ = ["QUEUE", "Member", "Orders", "consume", "facts_of", "produce", "reserve", "sha_of"]
 
 QUEUE = "q"
 _LONG_JOBS = 0.002
@@ -52,6 +52,7 @@ class Orders:
         verbs: What the adapter can do with a delivery, besides ack.
         options: What the adapter can do with a job: ``delay``, ``priority``, ``idempotent_id``,
             ``fair``.
+        chains: How many chains there are, where jobs follow each other.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Orders:
     backlog: int
     verbs: frozenset[str]
     options: frozenset[str]
+    chains: int = 0
 
 
 def sha_of(body: bytes) -> str:
@@ -91,12 +93,12 @@ def _be_quiet() -> None:
     os.dup2(nowhere, 2)
 
 
-def _connected(part: Part) -> qcore.Queue:
-    """The queue, as soon as its broker can be reached."""
+def _connected(part: Part) -> qcore.Connection:
+    """A connection, as soon as its broker can be reached."""
 
-    def reached() -> qcore.Queue | None:
+    def reached() -> qcore.Connection | None:
         with suppress(qcore.Unavailable):
-            return part.queue(QUEUE)
+            return part.connect()
         return None
 
     found = wait_until(reached, within=_REACHED_WITHIN, what="the broker can be reached")
@@ -105,14 +107,15 @@ def _connected(part: Part) -> qcore.Queue:
     return found
 
 
-class _Member:
+class Member:
     """One worker of the crowd: its connection, its history, and whether it is to stop."""
 
     def __init__(self, part: Part, orders: Orders) -> None:
         _be_quiet()
         self.orders = orders
         self.history = History(orders.folder, orders.name)
-        self.queue = _connected(part)
+        self.connection = _connected(part)
+        self.queue = self.connection.queue(QUEUE)
         self.chance = random.Random(f"{orders.seed}/{self.history.process}")
         self._stopping = threading.Event()
         self._endings: list[Callable[[], None]] = []
@@ -155,7 +158,7 @@ class _Member:
 
 def produce(part: Part, orders: Orders) -> None:
     """Enqueue jobs of all sorts in batches, at a pace, and wait while too many lie there."""
-    me = _Member(part, orders)
+    me = Member(part, orders)
     count = batches = 0
     while not me.stopping:
         size = me.chance.choice((1, 20, 50, 50, 80))
@@ -172,13 +175,13 @@ def produce(part: Part, orders: Orders) -> None:
     me.stopped()
 
 
-def _let_shrink(me: _Member) -> None:
+def _let_shrink(me: Member) -> None:
     with suppress(qcore.QcoreError):
         while not me.stopping and me.queue.stats().ready > me.orders.backlog:
             me.rest(0.05)
 
 
-def _draft(me: _Member, count: int) -> tuple[qcore.NewJob, Details]:
+def _draft(me: Member, count: int) -> tuple[qcore.NewJob, Details]:
     chance, options = me.chance, me.orders.options
     name = f"{me.history.process}-{count:06d}"
     body = f"{name}|".encode() + chance.randbytes(chance.choice((8, 8, 8, 500)))
@@ -203,7 +206,7 @@ def _calls(
 
 def consume(part: Part, orders: Orders) -> None:
     """Work through a consumer, which takes ahead and keeps what it holds."""
-    me = _Member(part, orders)
+    me = Member(part, orders)
     consumer = me.queue.consume(prefetch=20)
 
     def close() -> None:
@@ -228,7 +231,7 @@ def consume(part: Part, orders: Orders) -> None:
     me.stopped()
 
 
-def _next(me: _Member, deliveries: qcore.Consumer) -> tuple[qcore.Delivery, Details] | None:
+def _next(me: Member, deliveries: qcore.Consumer) -> tuple[qcore.Delivery, Details] | None:
     with me.history.call("reserve", queue=QUEUE) as call:
         delivery = next(deliveries, None)
         if delivery is None:
@@ -252,7 +255,7 @@ def _end(delivery: qcore.Delivery, verb: qcore.Verb) -> None:
 
 def reserve(part: Part, orders: Orders) -> None:
     """Work through batches that are held for one lease, and settle each in one flush."""
-    me = _Member(part, orders)
+    me = Member(part, orders)
     while not me.stopping:
         batch = _batch(me)
         me.rest(me.chance.random() * 0.02)
@@ -262,7 +265,7 @@ def reserve(part: Part, orders: Orders) -> None:
     me.stopped()
 
 
-def _batch(me: _Member) -> list[tuple[qcore.Delivery, Details]]:
+def _batch(me: Member) -> list[tuple[qcore.Delivery, Details]]:
     lease = me.orders.lease
     found: list[tuple[qcore.Delivery, Details]] = []
     with (
@@ -277,7 +280,7 @@ def _batch(me: _Member) -> list[tuple[qcore.Delivery, Details]]:
     return found
 
 
-def _settle(me: _Member, batch: list[tuple[qcore.Delivery, Details]]) -> None:
+def _settle(me: Member, batch: list[tuple[qcore.Delivery, Details]]) -> None:
     steps: list[qcore.Settlement] = []
     with ExitStack() as stack:
         calls: list[Call] = []

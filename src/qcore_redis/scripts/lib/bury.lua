@@ -2,7 +2,7 @@
 -- `notes`. An element that cannot be parsed is kept as it is.
 
 local function bury(job, note, now, event)
-  noted(job, event, now, {note = note, crashes = job.crashes})
+  noted(job, event, now, {note = note, attempt = job.attempt, crashes = job.crashes})
   local ref = store.entomb(job)
   if ref ~= job.ref then
     redis.call('HDEL', key.notes, job.ref)

@@ -90,9 +90,12 @@ local function give_back(job)
   reopen((gate_of(job)))
 end
 
--- Takes some of those out that wait.
+-- Takes some of those out that wait. Who waited behind them may have wider gates.
 local function leave_gates(members)
   call_many({'ZREM', key.parked}, members)
+  local names = {}
+  for _, member in ipairs(members) do names[string.match(member, '^[^|]+')] = true end
+  for name in pairs(names) do reopen(name) end
   if redis.call('EXISTS', key.parked) == 0 then redis.call('DEL', key.open) end
 end
 

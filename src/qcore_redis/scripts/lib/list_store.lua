@@ -150,6 +150,15 @@ function store.claimed(owner, now)
   return gone
 end
 
+-- The other connections that may be asleep, and perhaps were given a job that they know nothing of.
+function store.sleepers(owner, now)
+  local found = {}
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', key.waiters, now, '+inf', 'LIMIT', 0, CHUNK)) do
+    if other ~= owner then found[#found + 1] = other end
+  end
+  return found
+end
+
 -- Registers a connection that is about to wait; says when the first other one ends.
 function store.register(owner, now, alive)
   redis.call('ZADD', key.waiters, now + alive, owner)

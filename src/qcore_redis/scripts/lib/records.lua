@@ -1,9 +1,10 @@
 -- What is kept of jobs that are tracked: a JSON text each in the hash `records`, a result in
--- `results`, and in `ends` until when both stay behind the job's end. Nothing is read or written
+-- `results`, and in `ends`, once the job has ended, until when both stay. Nothing is read or written
 -- where no job is tracked; whoever waits for an end hears of it once for each script.
 
 local TRIES = 5
 local FORGET = 200
+local FOR_EVER = 9e15
 local NEXT = {
   take = 'held', ack = 'done', release = 'ready', retry = 'delayed', dead_letter = 'dead',
   expire = 'ready', exhaust = 'dead', due = 'ready', redrive = 'ready', reschedule = 'delayed',
@@ -28,17 +29,24 @@ local function watch_records(flag)
   redis.call('ZCARD', key.ends)
 end
 
--- Drops records whose time is over.
-local function sweep_records(now)
+-- Drops records whose time is over: more than a step of so many jobs can leave behind.
+local function sweep_records(now, jobs)
   if not tracked then return end
   local size = redis.call('HLEN', key.records)
-  local ended = redis.call('ZRANGEBYSCORE', key.ends, '-inf', now, 'LIMIT', 0, FORGET)
+  local most = FORGET + jobs
+  local ended = redis.call('ZRANGEBYSCORE', key.ends, '-inf', now, 'LIMIT', 0, most)
   forget_records(ended)
   if size == #ended then redis.call('HDEL', key.meta, 'tracked') end
 end
 
 local function write_record(id, record)
   redis.call('HSET', key.records, id, cjson.encode(record))
+end
+
+-- Whether a job of this id has a record, and has not ended.
+local function has_open_record(id)
+  return tracked and redis.call('HEXISTS', key.records, id) == 1
+    and not redis.call('ZSCORE', key.ends, id)
 end
 
 local function begin_record(id, due, keep, now)
@@ -52,11 +60,13 @@ local function begin_record(id, due, keep, now)
   redis.call('HSET', key.meta, 'tracked', '1')
 end
 
-local function record_of(job)
+local function record_of(job, now)
   local id = tracked and store.name(job)
   local text = id and redis.call('HGET', key.records, id)
   if not text then return nil end
-  return id, cjson.decode(text)
+  local record = cjson.decode(text)
+  if record.ended and tonumber(redis.call('ZSCORE', key.ends, id) or 0) <= now then return nil end
+  return id, record
 end
 
 -- Adds the delivery that ends to the last ones.
@@ -77,12 +87,12 @@ local function finish_record(id, record, now)
   if stays == 0 then return forget_records({id}) end
   record.ended = now
   write_record(id, record)
-  if stays > 0 then redis.call('ZADD', key.ends, now + stays, id) end
+  redis.call('ZADD', key.ends, stays < 0 and FOR_EVER or now + stays, id)
 end
 
 -- Notes what happened to a job, with the facts that it changed.
 local function noted(job, event, now, facts)
-  local id, record = record_of(job)
+  local id, record = record_of(job, now)
   if not id then return end
   now = math.max(now, record.at)
   if record.state == 'held' then add_try(record, event, facts and facts.note, now) end
@@ -95,15 +105,15 @@ local function noted(job, event, now, facts)
 end
 
 -- Notes what the holder of a job says of it.
-local function amended(job, report)
-  local id, record = record_of(job)
+local function amended(job, report, now)
+  local id, record = record_of(job, now)
   if not id then return end
   record.report = report
   write_record(id, record)
 end
 
-local function keep_result(job, result)
-  local id = result ~= '' and record_of(job)
+local function keep_result(job, result, now)
+  local id = result ~= '' and record_of(job, now)
   if id then redis.call('HSET', key.results, id, result) end
 end
 

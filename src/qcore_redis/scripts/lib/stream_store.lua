@@ -115,6 +115,9 @@ local function known_entries(level)
   for _, element in ipairs(redis.call('ZRANGE', key.delayed, 0, -1)) do note(parse(element)) end
   for _, element in ipairs(redis.call('LRANGE', key.again[level], 0, -1)) do note(parse(element)) end
   for _, element in ipairs(redis.call('HVALS', key.graves)) do note(parse(element)) end
+  for _, member in ipairs(redis.call('ZRANGE', key.fair, 0, -1)) do
+    note(parse(string.match(member, '^[^|]*|(.+)$') or ''))
+  end
   for _, member in ipairs(redis.call('ZRANGE', key.parked, 0, -1)) do
     note(parse(string.match(member, '^[^|]+|%d|%d+|(.+)$') or ''))
   end
