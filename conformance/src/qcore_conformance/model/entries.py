@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Set as AbstractSet
 from enum import StrEnum
 
 import attrs
 
+import qcore
 from qcore_conformance.scenes import CLOCKS
 
+from .drafts import Draft
 from .order import Mark, Rank
 
 __all__ = ["FRESH", "Counts", "Entry", "Place", "Span", "Terms"]
@@ -70,8 +73,7 @@ class Entry:
 
     Attributes:
         id: Its id.
-        body: Its body.
-        priority: Its level.
+        draft: How it was enqueued.
         place: Where it was when it was last known for sure.
         rank: Its place among the ready.
         turn: When it leaves ``delayed`` or ``held`` by itself.
@@ -79,16 +81,22 @@ class Entry:
         ghost: Where it stands if somebody took it ahead and gave it back.
         least: Deliveries so far, at least.
         most: Deliveries so far, at most.
-        counts: The attempt that is next or under way, and how many crashes there were.
+        counts: The attempt that is next or under way, and how many crashes there were; nothing if
+            it is gone and nobody saw from where.
         begun: Whether work on it has begun for sure since it was handed out.
         doubtful: Whether it may have been dropped.
         hand: What the one who has it got.
         note: The last reason given.
+        flow: In whose line it stands where tenants take turns; nobody's, if it comes out of hands.
+        patience: How many of each other tenant may pass it; ``None`` where nobody counts.
+        passed: How many did, by tenant.
+        outcomes: What ended its deliveries, by their number, as far as that was seen.
+        done: Whether it was acked.
+        result: What its ack said.
     """
 
     id: str
-    body: bytes
-    priority: int
+    draft: Draft
     place: Place
     rank: Rank
     turn: Span | None = None
@@ -101,10 +109,45 @@ class Entry:
     doubtful: bool = False
     hand: object = None
     note: str | None = None
+    flow: str | None = None
+    patience: int | None = None
+    passed: Counter[str] = attrs.field(factory=Counter[str])
+    outcomes: dict[int, str] = attrs.field(factory=dict[int, str])
+    done: bool = False
+    result: object = None
 
     def __str__(self) -> str:
         """Which job it is."""
         return f"job {self.body.decode()}"
+
+    @property
+    def body(self) -> bytes:
+        """Its body."""
+        return self.draft.body
+
+    @property
+    def priority(self) -> int:
+        """Its level."""
+        return self.draft.priority
+
+    @property
+    def tenant(self) -> str:
+        """On whose behalf it is; empty if on nobody's."""
+        return self.draft.tenant
+
+    @property
+    def gate(self) -> qcore.Gate | None:
+        """How many of its kind may be in hand."""
+        return self.draft.gate
+
+    @property
+    def due_flow(self) -> str:
+        """The line of what becomes due for its tenant."""
+        return f"{self.tenant}+"
+
+    def is_of(self, tenant: str) -> bool:
+        """Whether it may stand in the line of a tenant, or have stood there before it was taken."""
+        return self.tenant == tenant and self.flow != self.due_flow
 
     def turns_by(self, moment: float) -> bool:
         """Whether its delay or its lease may end before then."""
@@ -156,6 +199,7 @@ class Entry:
         if self.place is Place.HELD:
             limit = terms.crash_limit or math.inf
             self.counts = frozenset(one for one in self.lost() if _destiny(one[1], limit) is place)
+            self.outcomes[self.least] = "exhaust" if place is Place.DEAD else "expire"
         self.move(place)
 
     def move(self, place: Place) -> None:

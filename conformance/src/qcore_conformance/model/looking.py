@@ -30,7 +30,8 @@ def looked(ledger: Ledger, seen: Mapping[Place, Sequence[qcore.InspectedJob]], s
         if job is not None:
             _show(ledger, entry, job)
     line = [ledger.jobs[job.id] for job in seen[Place.READY]]
-    for first, second in combinations(line, 2):
+    # What waits at a gate is shown beside the line.
+    for first, second in combinations([one for one in line if one.gate is None], 2):
         check(not ledger.before(second, first), f"{first} is shown before {second}")
 
 
@@ -40,7 +41,8 @@ def _move(ledger: Ledger, entry: Entry, place: Place) -> None:
     if place is entry.place:
         return
     if place is Place.READY and entry.mark is not None:
-        entry.rank = ledger.line.back_since(entry.mark)
+        entry.rank = ledger.returning(entry, ledger.line.back_since(entry.mark))
+        entry.flow = None if entry.place is Place.HELD else entry.due_flow
     entry.turned(place, ledger.terms)
 
 
@@ -58,7 +60,7 @@ def _show(ledger: Ledger, entry: Entry, job: qcore.InspectedJob) -> None:
     ledger.narrow(entry, job.attempt, job.crashes)
     if entry.place is Place.READY:
         if entry.ghost is not None and job.number > least:
-            entry.rank = entry.ghost
+            entry.rank, entry.flow, entry.patience = entry.ghost, None, None
         entry.ghost, entry.least, entry.most = None, job.number, job.number
 
 

@@ -16,16 +16,14 @@ from hypothesis.stateful import initialize
 import qcore
 from qcore_conformance.scenes import pass_time
 
+from .drafts import FAR, JOBS, WAITS, JobPlan
 from .entries import Place, Span
 from .play import step
 from .queue import Hand
 from .table import (
     AT_ONCE,
     CONNECTIONS,
-    FAR,
     QUEUES,
-    SOON,
-    JobPlan,
     SettlePlan,
     Table,
     shown,
@@ -37,15 +35,12 @@ _lines = st.integers(0, QUEUES - 1)
 _ways = st.integers(0, CONNECTIONS - 1)
 _few = st.integers(1, 4)
 _choices = st.integers(0, 7)
-_waits = st.sampled_from((0.0, 0.0, SOON, FAR))
 _verbs = st.sampled_from(("ack", "release", "retry", "dead_letter", "extend"))
 _states = st.sampled_from(("ready", "delayed", "dead"))
 _cares = st.sampled_from(("purge", "all", "one", "remove", "cancel", "cancel", "pause"))
-_namings = st.sampled_from(("none", "none", "id", "known id", "key"))
-_levels = st.sampled_from((0, 0, 0, 1, -1, 4, -4))
-_jobs = st.tuples(_levels, _waits, _namings, _choices)
-_some_jobs = st.lists(_jobs, min_size=1, max_size=5)
-_settles = st.tuples(_choices, _verbs, _waits)
+_some_jobs = st.lists(JOBS, min_size=1, max_size=5)
+_followers = st.lists(JOBS, min_size=1, max_size=2)
+_settles = st.tuples(_choices, _verbs, WAITS)
 
 
 class Storing(Table):
@@ -64,16 +59,9 @@ class Storing(Table):
         self._enqueue(line, way, plans)
 
     def _enqueue(self, line: int, way: int, plans: list[JobPlan]) -> None:
-        known = list(self.models[line].named)
-        drafts = [self.draft(plan, known) for plan in plans]
+        drafts = self.drafts(line, plans)
         self.tell(f"queue {line}, connection {way}: enqueue {', '.join(map(str, drafts))}")
-        queue = self.queue(line, way)
-        new = [
-            qcore.NewJob(
-                one.body, id=one.id, dedup=one.dedup, delay=one.delay, priority=one.priority
-            )
-            for one in drafts
-        ]
+        new, queue = [draft.job for draft in drafts], self.queue(line, way)
         ids, span = self.called(partial(queue.enqueue_many, new))
         self.answer(self.stored(line, ids))
         self.models[line].enqueued(drafts, ids, span)
@@ -91,7 +79,7 @@ class Storing(Table):
         """Take through a consumer, which may take more ahead, end each, and close it."""
         line = self.busy(line, self.models[line].entries(Place.READY))
         model = self.models[line]
-        plans = plans[: sum(not one.doubtful for one in model.entries(Place.READY))]
+        plans = plans[: model.passable()]
         if not plans or model.paused:
             return
         lease = FAR if self.bed.claims("lease") else None
@@ -124,8 +112,20 @@ class Storing(Table):
         steps: list[tuple[Hand, qcore.Settlement]] = []
         for choice, verb, seconds in plans:
             hand = self.choose(line, choice)
-            steps.append((hand, self.settlement(hand.delivery.receipt, verb, seconds)))
+            steps.append((hand, self.settlement(hand, verb, seconds)))
         self.settle_together(line, way, steps)
+
+    @step(line=_lines, into=_lines, plan=_settles, jobs=_followers)
+    def follow(self, line: int, into: int, plan: SettlePlan, jobs: list[JobPlan]) -> None:
+        """Say what follows a delivery, and settle it: only an ack brings that, now or later."""
+        line = self.busy(line, self.hands[line])
+        if not self.hands[line] or not self.bed.claims("then", "idempotent_id"):
+            return
+        choice, verb, seconds = plan
+        hand = self.choose(line, choice)
+        if self.is_open(hand):
+            self.let_follow(line, hand, into, jobs)
+            self.settle_alone(line, hand, verb, seconds)
 
     # Caring.
 
@@ -202,9 +202,9 @@ class Storing(Table):
 class Counting(Storing):
     """The same, looked at by nothing but its counts."""
 
-    def look(self) -> None:
+    def see(self, line: int) -> None:
         """Count."""
-        self.count()
+        self.count(line)
 
 
 def _soon() -> Span:

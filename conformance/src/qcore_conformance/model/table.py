@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence, Sized
 from functools import partial
@@ -10,18 +11,17 @@ from typing import TypeVar
 import qcore
 from qcore_conformance.scenes import endings, pass_time
 
+from .drafts import FAR, SOON, Draft, Drafting, JobPlan
 from .entries import Place, Span, Terms
 from .looking import LOOKS, counted, looked
 from .play import Machine
-from .queue import Draft, Hand, QueueModel
+from .queue import Hand, QueueModel
+from .recorded import recorded
 
 __all__ = [
     "AT_ONCE",
     "CONNECTIONS",
-    "FAR",
     "QUEUES",
-    "SOON",
-    "JobPlan",
     "SettlePlan",
     "Table",
     "shown",
@@ -29,10 +29,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-FAR = 600.0
-"""Seconds of a lease or a delay that does not end during a sequence."""
-SOON = 0.05
-"""Seconds of a delay that is waited for."""
 QUEUES = 2
 CONNECTIONS = 2
 AT_ONCE = 1.0
@@ -42,8 +38,6 @@ _MUCH = 100
 _MOST_CHOICES = 6
 _NEVER_GIVE_UP = qcore.RetryPolicy(max_attempts=None)
 
-JobPlan = tuple[int, float, str, int]
-"""Priority, delay, how it is named, and a choice of a name that is known."""
 SettlePlan = tuple[int, str, float]
 """A choice of a delivery, the verb, and its time."""
 
@@ -64,8 +58,9 @@ class Table(Machine):
             recovery=bed.recovery,
         )
         self._short = max(bed.capabilities.limits.lease_min, 2 * SOON)
-        self._bodies = 0
-        self._touched = 0
+        self._numbers = itertools.count(1)
+        self._drafting = Drafting(bed, self._numbers)
+        self._touched: set[int] = set()
         self.models = [QueueModel(self._terms) for _ in range(QUEUES)]
         self.hands: list[list[Hand]] = [[] for _ in range(QUEUES)]
         self._origins: dict[Hand, qcore.Connection] = {}
@@ -78,9 +73,11 @@ class Table(Machine):
 
     def queue(self, line: int, way: int) -> qcore.Queue:
         """A queue through a connection; what is done now is done to it."""
-        self._touched = line
-        name = f"{self.game.name}-{self.number}-{line}"
-        return self.connections[way].queue(name, retry=self._policy)
+        self._touched.add(line)
+        return self.connections[way].queue(self._name(line), retry=self._policy)
+
+    def _name(self, line: int) -> str:
+        return f"{self.game.name}-{self.number}-{line}"
 
     @property
     def _policy(self) -> qcore.RetryPolicy | None:
@@ -96,24 +93,14 @@ class Table(Machine):
         answer = call()
         return answer, Span(begin, time.monotonic())
 
-    def draft(self, plan: JobPlan, known: Sequence[str]) -> Draft:
-        """The job that was drawn, as far as the adapter has such jobs."""
-        priority, delay, naming, choice = plan
-        self._bodies += 1
-        number = self._bodies
-        job_id = dedup = None
-        if self.bed.claims("idempotent_id") and naming in ("id", "known id"):
-            again = naming == "known id" and known
-            job_id = known[choice % len(known)] if again else f"j{number}"
-        if self.bed.claims("dedup") and naming == "key":
-            dedup = f"d{choice % 3}"
-        return Draft(
-            b"%d" % number,
-            priority if self.bed.claims("priority") else 0,
-            delay if self.bed.claims("delay") else 0.0,
-            job_id,
-            dedup,
-        )
+    def drafts(self, line: int, plans: Sequence[JobPlan], *, named: bool = False) -> list[Draft]:
+        """The jobs that were drawn, as far as the adapter has such jobs, for a queue.
+
+        The first queue has neither tenants nor gates, so that its order is that of its jobs.
+        """
+        known = list(self.models[line].named)
+        make = partial(self._drafting.draft, known=known, plain=line == 0, named=named)
+        return [make(plan) for plan in plans]
 
     def stored(self, line: int, ids: Sequence[qcore.JobId]) -> str:
         """What an enqueue did, for the record."""
@@ -147,16 +134,26 @@ class Table(Machine):
         self.hands[line] += hands
         self._origins |= dict.fromkeys(hands, self.connections[way])
 
-    def settlement(self, receipt: qcore.Receipt, verb: str, seconds: float) -> qcore.Settlement:
+    def settlement(self, hand: Hand, verb: str, seconds: float) -> qcore.Settlement:
         """How a delivery is settled; an ack where the adapter has no such way."""
         ways = [*endings(self.bed), *([qcore.Verb.EXTEND] * self.bed.claims("extend"))]
         chosen = qcore.Verb(verb) if verb in ways else qcore.Verb.ACK
+        result = self._result_of(hand) if chosen is qcore.Verb.ACK else None
+        # A receipt knows neither what follows nor how a result is encoded.
+        told = hand.further or result is not None
+        said = hand.delivery if told else hand.delivery.receipt
         if chosen is qcore.Verb.EXTEND:
-            return qcore.Settlement(receipt, chosen, self._short if seconds == SOON else FAR)
+            return qcore.Settlement(said, chosen, self._short if seconds == SOON else FAR)
         delay = seconds if chosen is qcore.Verb.RETRY else 0.0
-        self._bodies += 1
         noted = chosen in (qcore.Verb.RETRY, qcore.Verb.DEAD_LETTER)
-        return qcore.Settlement(receipt, chosen, delay, f"note {self._bodies}" if noted else "")
+        note = f"note {next(self._numbers)}" if noted else ""
+        return qcore.Settlement(said, chosen, delay, note, result)
+
+    def _result_of(self, hand: Hand) -> bytes | None:
+        """What an ack says came out of a tracked job; nothing of every second delivery."""
+        delivery = hand.delivery
+        told = self.is_open(hand) and delivery.job.tracked and delivery.number % 2
+        return b"result of %b" % delivery.job.body if told else None
 
     def choose(self, line: int, choice: int) -> Hand:
         """One of the last deliveries: as a rule one that is not over."""
@@ -167,15 +164,15 @@ class Table(Machine):
 
     def settle_alone(self, line: int, hand: Hand, verb: str, seconds: float) -> None:
         """Settle one delivery by its own method, if its connection is still open."""
-        self._touched = line
-        settlement = self.settlement(hand.delivery.receipt, verb, seconds)
+        self._touched.add(line)
+        settlement = self.settlement(hand, verb, seconds)
         if self._origins[hand] not in self.connections:
             self.settle_together(line, 0, [(hand, settlement)])
             return
         self.tell(f"queue {line}: {_meant(settlement)} {hand.entry}")
         done, span = self.called(partial(_done, hand.delivery, settlement))
         self.answer(done)
-        self.models[line].settled([(hand, settlement)], [done], span)
+        self._settled(line, [(hand, settlement)], [done], span)
 
     def settle_together(
         self, line: int, way: int, steps: list[tuple[Hand, qcore.Settlement]]
@@ -186,7 +183,34 @@ class Table(Machine):
         queue = self.queue(line, way)
         held, span = self.called(partial(queue.settle_many, [one for _, one in steps]))
         self.answer(held)
+        self._settled(line, steps, held, span)
+
+    def _settled(
+        self,
+        line: int,
+        steps: Sequence[tuple[Hand, qcore.Settlement]],
+        held: Sequence[bool],
+        span: Span,
+    ) -> None:
+        """Hear what settles came to; acks bring what follows them."""
         self.models[line].settled(steps, held, span)
+        for (hand, settlement), done in zip(steps, held, strict=True):
+            if done and settlement.verb is qcore.Verb.ACK:
+                for target, draft in hand.further:
+                    self._touched.add(target)
+                    self.models[target].followed([draft], span)
+
+    def let_follow(self, line: int, hand: Hand, target: int, plans: Sequence[JobPlan]) -> None:
+        """Say what is to follow a delivery that has not ended."""
+        drafts = self.drafts(target, plans, named=True)
+        said = ", ".join(map(str, drafts))
+        self.tell(f"queue {line}: let {hand.entry} be followed in queue {target} by {said}")
+        hand.delivery.then(self._name(target), *[draft.job for draft in drafts])
+        hand.further.extend((target, draft) for draft in drafts)
+
+    def is_open(self, hand: Hand) -> bool:
+        """Whether a delivery is not over, nor the connection that took it."""
+        return hand.entry.hand is hand and self._origins[hand] in self.connections
 
     def pause(self, line: int, way: int, *, paused: bool) -> None:
         """Stop a queue, or let it go on."""
@@ -196,8 +220,14 @@ class Table(Machine):
         self.models[line].paused = paused
 
     def look(self) -> None:
-        """See whether all that can be seen is allowed."""
-        queue, model = self.queue(self._touched, 0), self.models[self._touched]
+        """See whether all that can be seen of the queues that were touched is allowed."""
+        for line in sorted(self._touched):
+            self.see(line)
+        self._touched.clear()
+
+    def see(self, line: int) -> None:
+        """See whether all that can be seen of a queue is allowed."""
+        queue, model = self.queue(line, 0), self.models[line]
         if self.bed.claims("peek"):
             limit = min(_PAGE, self.bed.capabilities.limits.batch)
             places = [place for place in LOOKS if self.has(place)]
@@ -205,19 +235,22 @@ class Table(Machine):
                 lambda: {place: queue.peek(str(place), limit=limit) for place in places}
             )
             looked(model, {place: seen.get(place, []) for place in LOOKS}, span)
-        self.count()
+        if any(entry.draft.keep for entry in model.entries()):
+            ids = list(model.jobs)[-self.bed.capabilities.limits.batch :]
+            records, span = self.called(partial(queue.get_many, ids))
+            recorded(model, dict(zip(ids, records, strict=True)), span)
+        self.count(line)
 
     def has(self, place: Place) -> bool:
         """Whether the adapter has such a state."""
         needed = {Place.DELAYED: "delay", Place.DEAD: "dead_letter"}.get(place)
         return needed is None or self.bed.claims(needed)
 
-    def count(self) -> None:
+    def count(self, line: int) -> None:
         """See whether the counts are allowed."""
         if self.bed.claims("stats"):
-            queue, model = self.queue(self._touched, 0), self.models[self._touched]
-            stats, span = self.called(queue.stats)
-            counted(model, stats, span)
+            stats, span = self.called(self.queue(line, 0).stats)
+            counted(self.models[line], stats, span)
 
     def end(self) -> None:
         """Take and ack all that is to come: nothing is missing, and nothing is left."""
@@ -236,9 +269,8 @@ class Table(Machine):
 
     def _ack(self, line: int, hands: Sequence[Hand]) -> None:
         if hands:
-            receipts = [hand.delivery.receipt for hand in hands]
             self.settle_together(
-                line, 0, [(h, qcore.Settlement(r)) for h, r in zip(hands, receipts, strict=True)]
+                line, 0, [(one, self.settlement(one, "ack", 0.0)) for one in hands]
             )
 
 
@@ -246,7 +278,7 @@ def _done(delivery: qcore.Delivery, settlement: qcore.Settlement) -> bool:
     """Settle by the delivery's own method; whether it was still held."""
     seconds, note = settlement.seconds, settlement.note
     ways: dict[qcore.Verb, Callable[[], None]] = {
-        qcore.Verb.ACK: delivery.ack,
+        qcore.Verb.ACK: lambda: delivery.ack(result=settlement.result),
         qcore.Verb.RELEASE: delivery.release,
         qcore.Verb.RETRY: lambda: delivery.retry(seconds, note),
         qcore.Verb.DEAD_LETTER: lambda: delivery.dead_letter(note),

@@ -69,6 +69,9 @@ class Sweep:
     Raises:
         NotApplicable: If the adapter keeps no jobs, or lacks what the step needs.
         NotRun: If the harness has no server and no line that can be cut, or nobody can count.
+
+    Attributes:
+        url: A way to the broker that nothing happens to.
     """
 
     def __init__(self, bed: Bed, step: Step) -> None:
@@ -81,7 +84,8 @@ class Sweep:
         self._bed = bed
         self._step = step
         self._server = bed.server()
-        self._beside = bed.connect(bed.url_at(self._server.address))
+        self.url = bed.url_at(self._server.address)
+        self._beside = bed.connect(self.url)
         if "stats" not in self._beside.capabilities:
             raise NotRun("without stats nobody can tell what a step did")
 
@@ -165,7 +169,7 @@ class Sweep:
         bed = self._bed
         self._step.prepare(self._beside.queue(name), bed.lease)
         proxy = bed.proxy(self._server)
-        lease = bed.lease if bed.claims("lease") else 0.0
+        lease = self._step.leases * bed.lease if bed.claims("lease") else 0.0
         url = bed.url_at(proxy.address)
         worker = bed.act(stepping.step, url, self._step.name, name, lease)
         worker.heard("ready", within=_WITHIN)

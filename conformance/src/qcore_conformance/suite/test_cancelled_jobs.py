@@ -72,7 +72,7 @@ _PLACES = {
 @pytest.mark.parametrize("place", _PLACES)
 def test_a_cancelled_job_is_gone_and_only_that_one(bed: Bed, place: str) -> None:
     """Wherever it is, among others that look the same; counted as dropped, and gone for good."""
-    _need(bed, "stats", "delay", "priority", "release", "retry", "dead_letter")
+    _need(bed, "stats", "peek", "delay", "priority", "release", "retry", "dead_letter")
     queue, other = bed.queue(), bed.connect().queue("q")
     bring, state = _PLACES[place]
     queue.enqueue_many([b"x"] * 3)

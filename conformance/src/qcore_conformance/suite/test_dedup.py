@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,8 @@ import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.marks import invariant
 from qcore_conformance.outcomes import NotApplicable
-from qcore_conformance.scenes import LONG, at_once, drained, lined_up, quiet, taken
+from qcore_conformance.scenes import LONG, at_once, drained, lined_up, pass_time, quiet, taken
+from qcore_conformance.waiting import scaled
 
 
 def _words(bed: Bed, kind: str, word: str) -> dict[str, Any]:
@@ -47,6 +49,23 @@ def test_fifty_at_once_with_one_word_make_one_job(bed: Bed, kind: str) -> None:
     found = drained(bed.queue())
     assert len(created) == len(found) == 1
     assert set(ids) == {created[0]} == {found[0].job.id}
+
+
+@invariant("Q-DEDUP-02")
+@pytest.mark.parametrize("kind", ["dedup", "id"])
+def test_a_word_is_free_again_behind_its_window(bed: Bed, kind: str) -> None:
+    """And then stands for the new job."""
+    options, window = _words(bed, kind, "word"), scaled(0.5)
+    queue = bed.connect(bed.told(bed.url, "dedup_window", window)).queue("q")
+    first = queue.enqueue(b"first", **options)
+    taken(queue).ack()
+    pass_time(time.monotonic() + window + bed.slack)
+
+    second, third = queue.enqueue(b"second", **options), queue.enqueue(b"third", **options)
+
+    assert (first.created, second.created, third.created) == (True, True, False)
+    assert third == second
+    assert [delivery.job.body for delivery in drained(queue)] == [b"second"]
 
 
 @invariant("Q-DEDUP-01")

@@ -233,7 +233,8 @@ def test_what_comes_out_of_hands_goes_first(bed: Bed, how: str) -> None:
     again = [_next(queue).job.id for _ in ids]
 
     assert sorted(again) == sorted(ids)
-    assert how == "lease" or again == ids
+    if how == "release" and bed.claims("reentry"):
+        assert again == ids
     came = _out(queue)
     assert len(came) == 17
     _see_turns([tenant for tenant, _ in came])

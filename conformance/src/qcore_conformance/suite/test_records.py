@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,24 +13,12 @@ import pytest
 import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.marks import invariant
-from qcore_conformance.outcomes import NotApplicable
-from qcore_conformance.scenes import LONG, at_once, drained, pass_time, taken
+from qcore_conformance.scenes import LONG, drained, pass_time, taken
+from qcore_conformance.suite.tracking import KEEP, ending, need, tracked
 from qcore_conformance.waiting import scaled
 
-_KEEP = qcore.Keep()
-_SOON = 2.5
-"""Seconds in which one who waits is woken, but does not look again by itself."""
 _CLOCKS = 5.0
 """Seconds by which the broker's clock may differ from that of the tests."""
-
-
-def _need(bed: Bed, *names: str) -> None:
-    if not bed.claims("records", *names):
-        raise NotApplicable(f"{bed.capabilities.adapter} does not have {('records', *names)}")
-
-
-def _tracked(bed: Bed, codec: str = "bytes", keep: qcore.Keep = _KEEP) -> qcore.Queue:
-    return bed.queue(codec=codec, keep=keep)
 
 
 def _short() -> float:
@@ -62,8 +50,8 @@ class _Life:
 @invariant("Q-STATE-01")
 def test_the_record_of_a_job_shows_each_state_of_its_life(bed: Bed) -> None:
     """Delayed, held, delayed again, held, dead, ready, held, done: in this order, each once."""
-    _need(bed, "delay", "retry", "dead_letter", "redrive")
-    queue, before = _tracked(bed), time.time()
+    need(bed, "delay", "retry", "dead_letter", "redrive")
+    queue, before = tracked(bed), time.time()
     life = _Life(bed.connect().queue("q"), queue.enqueue(b"", delay=_short()))
     life.look()
     first = taken(queue, LONG)
@@ -100,9 +88,9 @@ def test_the_record_of_a_job_shows_each_state_of_its_life(bed: Bed) -> None:
 @invariant("Q-STATE-01")
 def test_only_a_job_that_was_enqueued_for_it_has_a_record(bed: Bed) -> None:
     """Of all others it is said that they are not tracked, whether they are there or not."""
-    _need(bed)
+    need(bed)
     queue = bed.queue()
-    plain, kept = queue.enqueue_many([b"plain", qcore.NewJob(b"kept", keep=_KEEP)])
+    plain, kept = queue.enqueue_many([b"plain", qcore.NewJob(b"kept", keep=KEEP)])
 
     assert queue.get(kept).state == "ready"
     for unknown in (plain, "never-enqueued"):
@@ -129,13 +117,13 @@ def test_only_a_job_that_was_enqueued_for_it_has_a_record(bed: Bed) -> None:
 def test_a_job_that_is_dropped_is_said_to_be(bed: Bed, end: str) -> None:
     """Whatever dropped it, and wherever it was."""
     needs = {"cancel": ["cancel"], "purge": ["purge"], "late": ["ttl"], "remove": ["dead_letter"]}
-    _need(bed, *needs[end])
-    queue = _tracked(bed)
+    need(bed, *needs[end])
+    queue = tracked(bed)
     ids = queue.enqueue_many([qcore.NewJob(b"", ttl=_short() if end == "late" else None)] * 3)
     if end == "cancel":
-        taken(queue, LONG)
-        assert [queue.cancel(job_id) for job_id in ids[:2]] == ["held", "ready"]
-        queue.cancel(ids[2])
+        held = taken(queue, LONG).job.id
+        said = {job_id: queue.cancel(job_id) for job_id in ids}
+        assert said == {job_id: "held" if job_id == held else "ready" for job_id in ids}
     elif end == "purge":
         assert queue.purge() == 3
     elif end == "late":
@@ -155,8 +143,8 @@ def test_a_job_that_is_dropped_is_said_to_be(bed: Bed, end: str) -> None:
 @invariant("Q-STATE-01", "Q-ATT-01")
 def test_a_job_whose_lease_runs_out_is_said_to_have_lost_its_worker(bed: Bed) -> None:
     """With the attempt and the crash that the next delivery shows; at last it is dead."""
-    _need(bed, "lease", "attempts", "dead_letter")
-    queue = _tracked(bed)
+    need(bed, "lease", "attempts", "dead_letter")
+    queue = tracked(bed)
     job_id = queue.enqueue(b"")
 
     for number in range(1, bed.shots(3) + 1):
@@ -178,8 +166,8 @@ def test_a_job_whose_lease_runs_out_is_said_to_have_lost_its_worker(bed: Bed) ->
 @invariant("Q-STATE-01")
 def test_of_many_deliveries_the_last_are_told(bed: Bed) -> None:
     """So that a record stays small, however often its job comes back."""
-    _need(bed, "release")
-    queue = _tracked(bed)
+    need(bed, "release")
+    queue = tracked(bed)
     job_id = queue.enqueue(b"")
     for _ in range(8):
         taken(queue, LONG).release()
@@ -194,8 +182,8 @@ def test_of_many_deliveries_the_last_are_told(bed: Bed) -> None:
 @invariant("Q-STATE-01")
 def test_a_worker_reports_while_it_works(bed: Bed) -> None:
     """The last word stands, behind the end too; nobody reports of what is no longer theirs."""
-    _need(bed)
-    queue = _tracked(bed)
+    need(bed)
+    queue = tracked(bed)
     job_id = queue.enqueue(b"")
     delivery = taken(queue, LONG)
     assert (queue.get(job_id).progress, dict(queue.get(job_id).meta)) == (None, {})
@@ -232,8 +220,8 @@ _RESULTS: Sequence[tuple[str, object]] = (
 @pytest.mark.parametrize("how", ["ack", "settle_many", "block"])
 def test_a_result_comes_back_as_it_was_given(bed: Bed, codec: str, value: Any, how: str) -> None:
     """To whoever asks, from another connection too; by every way of acking."""
-    _need(bed)
-    queue = _tracked(bed, codec)
+    need(bed)
+    queue = tracked(bed, codec)
     job_id = queue.enqueue(value)
     delivery = taken(queue, LONG)
     if how == "ack":
@@ -254,8 +242,8 @@ def test_a_result_comes_back_as_it_was_given(bed: Bed, codec: str, value: Any, h
 @invariant("Q-STATE-04")
 def test_a_result_that_cannot_be_kept_is_refused_before_the_job_is_settled(bed: Bed) -> None:
     """So that it is still in hand, and can be settled otherwise."""
-    _need(bed)
-    queue = _tracked(bed)
+    need(bed)
+    queue = tracked(bed)
     job_id = queue.enqueue(b"")
     delivery = taken(queue, LONG)
     most = bed.capabilities.limits.body
@@ -277,42 +265,29 @@ def test_a_result_that_cannot_be_kept_is_refused_before_the_job_is_settled(bed: 
 @invariant("Q-STATE-04")
 def test_a_job_without_a_result_has_none(bed: Bed) -> None:
     """Nor one that was given a result and then ended otherwise."""
-    _need(bed, "dead_letter", "retry")
-    queue = _tracked(bed)
-    none, dead, again = queue.enqueue_many([b"none", b"dead", b"again"])
+    need(bed, "dead_letter", "retry")
+    queue = tracked(bed)
+    ids = queue.enqueue_many([b""] * 3)
     taken(queue, LONG).ack()
-    with contextlib.suppress(ZeroDivisionError), taken(queue, LONG) as delivery:
-        delivery.set_result(b"not yet")
-        delivery.dead_letter("why")
+    dead, again = taken(queue, LONG), taken(queue, LONG)
+    with contextlib.suppress(ZeroDivisionError), dead:
+        dead.set_result(b"not yet")
+        dead.dead_letter("why")
         raise ZeroDivisionError
-    with contextlib.suppress(ZeroDivisionError), taken(queue, LONG) as delivery:
-        delivery.set_result(b"not yet")
+    with contextlib.suppress(ZeroDivisionError), again:
+        again.set_result(b"not yet")
         raise ZeroDivisionError
 
-    assert [queue.get(job_id).result for job_id in (none, dead, again)] == [None] * 3
-    assert queue.get(dead).note == "why"
-    assert "ZeroDivisionError" in queue.get(again).note
-
-
-def _ended(bed: Bed, end: str) -> Callable[[qcore.Queue], None]:
-    def act(queue: qcore.Queue) -> None:
-        if end == "dropped":
-            assert queue.purge() == 1
-        elif end == "done":
-            taken(queue, LONG).ack(result=b"result")
-        else:
-            taken(queue, LONG).dead_letter("why")
-
-    needs = {"done": [], "dead": ["dead_letter"], "dropped": ["purge"]}
-    _need(bed, *needs[end])
-    return act
+    assert [queue.get(job_id).result for job_id in ids] == [None] * 3
+    assert queue.get(dead.job.id).note == "why"
+    assert "ZeroDivisionError" in queue.get(again.job.id).note
 
 
 @invariant("Q-STATE-03")
 @pytest.mark.parametrize("end", ["done", "dead", "dropped"])
 def test_a_record_stays_for_its_time_and_no_longer(bed: Bed, end: str) -> None:
     """Each end has a time of its own: 0 is at once, none is never."""
-    act = _ended(bed, end)
+    act = ending(bed, end)
     queue, stays, ended = bed.queue(), scaled(1.0), 0.0
     found: dict[str, str] = {}
     for name, seconds in (("never", None), ("short", stays), ("long", LONG), ("at once", 0.0)):
@@ -333,10 +308,52 @@ def test_a_record_stays_for_its_time_and_no_longer(bed: Bed, end: str) -> None:
         queue.get(found["short"])
 
 
+@invariant("Q-OBS-01")
+@pytest.mark.parametrize("end", ["done", "dead", "dropped"])
+def test_what_is_kept_of_a_job_counts_as_no_job(bed: Bed, end: str) -> None:
+    """What has ended is counted as that once, and as nothing beside it."""
+    act = ending(bed, end)
+    need(bed, "stats")
+    queue = tracked(bed)
+    job_id = queue.enqueue(b"")
+    act(queue)
+
+    stats = queue.stats()
+
+    assert queue.get(job_id).state == end
+    assert (stats.enqueued, stats.lag) == (1, 0)
+    ends = {"done": stats.acked, "dead": stats.dead, "dropped": stats.dropped}
+    assert ends == {name: int(name == end) for name in ends}
+
+
+@invariant("Q-STATE-01", "Q-DEDUP-02")
+def test_a_record_is_of_one_job_alone(bed: Bed) -> None:
+    """An open one keeps its id known, also behind the window; then the id is free for others."""
+    need(bed, "idempotent_id")
+    window = scaled(0.3)
+    queue = bed.connect(bed.told(bed.url, "dedup_window", window)).queue("q")
+    queue.enqueue(b"first", id="mine", keep=qcore.Keep(done=None))
+    first = taken(queue, LONG)
+    pass_time(time.monotonic() + window + bed.slack)
+
+    assert not queue.enqueue(b"while it is open", id="mine", keep=KEEP).created
+    assert not queue.enqueue(b"while it is open", id="mine").created
+    first.ack()
+    assert queue.get("mine").state == "done"
+    pass_time(time.monotonic() + window + bed.slack)
+    assert queue.enqueue(b"second", id="mine").created
+    with pytest.raises(qcore.NotTracked):
+        queue.get("mine")
+    taken(queue, LONG).ack()
+    pass_time(time.monotonic() + window + bed.slack)
+    assert queue.enqueue(b"third", id="mine", keep=KEEP).created
+    assert (queue.get("mine").state, queue.get("mine").number) == ("ready", 0)
+
+
 @invariant("Q-STATE-03")
 def test_a_job_that_comes_back_to_life_keeps_its_record(bed: Bed) -> None:
     """The time of a dead one's record ends nothing of what was redriven meanwhile."""
-    _need(bed, "dead_letter", "redrive")
+    need(bed, "dead_letter", "redrive")
     queue = bed.queue(keep=qcore.Keep(dead=scaled(0.5)))
     job_id = queue.enqueue(b"")
     taken(queue, LONG).dead_letter("why")
@@ -350,11 +367,27 @@ def test_a_job_that_comes_back_to_life_keeps_its_record(bed: Bed) -> None:
     assert queue.get(job_id).state == "done"
 
 
+@invariant("Q-STATE-03")
+def test_a_record_whose_time_was_over_does_not_come_back(bed: Bed) -> None:
+    """Whatever becomes of the job later."""
+    need(bed, "dead_letter", "redrive")
+    queue = bed.queue(keep=qcore.Keep(dead=scaled(0.2)))
+    job_id = queue.enqueue(b"")
+    taken(queue, LONG).dead_letter("why")
+    pass_time(time.monotonic() + scaled(0.2) + bed.slack)
+
+    assert queue.redrive() == 1
+
+    assert queue.get_many([job_id]) == [None]
+    drained(queue)
+    assert queue.get_many([job_id]) == [None]
+
+
 @invariant("Q-STATE-03", "Q-INPUT-01")
 @pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf, "1", True, 1e12], ids=repr)
 def test_a_time_for_a_record_that_is_none_is_refused(bed: Bed, wrong: Any) -> None:
     """Before anything is stored."""
-    _need(bed, "stats")
+    need(bed, "stats")
     queue = bed.queue()
 
     with pytest.raises(qcore.InvalidInput, match="keep"):
@@ -367,81 +400,11 @@ def test_a_time_for_a_record_that_is_none_is_refused(bed: Bed, wrong: Any) -> No
     assert queue.stats().enqueued == 0
 
 
-@invariant("Q-STATE-05")
-@pytest.mark.parametrize("end", ["done", "dead", "dropped"])
-def test_whoever_waits_for_an_end_is_woken_by_it(bed: Bed, end: str) -> None:
-    """All who wait, for whatever ends the job; nobody looks again and again meanwhile."""
-    act = _ended(bed, end)
-    queue = _tracked(bed)
-    job_id = queue.enqueue(b"")
-    waits = [bed.start(lambda: _waited(bed, job_id)) for _ in range(4)]
-    pass_time(time.monotonic() + scaled(0.3))
-
-    act(queue)
-    ended = time.monotonic()
-
-    for wait in waits:
-        record, came = wait.result(scaled(20.0))
-        assert record.state == end
-        bed.figure(f"late after the end of a job that is {end}", (came - ended) * 1000, "ms")
-        assert came - ended <= bed.poll + scaled(_SOON), "nobody told those who waited"
-
-
-def _waited(bed: Bed, job_id: str) -> tuple[qcore.Record, float]:
-    return bed.connect().queue("q").wait(job_id, timeout=scaled(20.0)), time.monotonic()
-
-
-def _acking(delivery: qcore.Delivery) -> Callable[[], qcore.Record | None]:
-    def act() -> None:
-        delivery.ack()
-
-    return act
-
-
-def _waiting(queue: qcore.Queue, job_id: str) -> Callable[[], qcore.Record | None]:
-    return lambda: queue.wait(job_id, timeout=scaled(20.0))
-
-
-@invariant("Q-STATE-05")
-def test_an_end_that_came_before_is_not_missed(bed: Bed) -> None:
-    """Nor one that comes just as somebody begins to wait."""
-    _need(bed)
-    queue, other = _tracked(bed), bed.connect().queue("q")
-    for _ in range(bed.many(40)):
-        job_id = queue.enqueue(b"")
-        delivery = taken(queue, LONG)
-
-        _, record = at_once(_acking(delivery), _waiting(other, job_id))
-
-        assert record is not None
-        assert record.state == "done"
-        assert queue.wait(job_id, timeout=0.0).state == "done"
-
-
-@invariant("Q-STATE-05")
-def test_a_wait_that_ends_first_is_no_error(bed: Bed) -> None:
-    """It gives the record as it is; also when other jobs end meanwhile."""
-    _need(bed)
-    queue = _tracked(bed)
-    queue.enqueue_many([b"other"] * 3)
-    job_id = queue.enqueue(b"wanted")
-    busy = bed.start(lambda: queue.ack_many([taken(queue, LONG) for _ in range(3)]))
-    began = time.monotonic()
-
-    record = bed.connect().queue("q").wait(job_id, timeout=scaled(0.5))
-
-    assert (record.id, record.state, record.has_ended) == (job_id, "ready", False)
-    assert time.monotonic() - began >= scaled(0.5) - 0.01
-    busy.result(scaled(20.0))
-    with pytest.raises(qcore.InvalidInput, match="timeout"):
-        queue.wait(job_id, timeout=-1.0)
-
-
 @invariant("Q-STATE-02", "Q-ACK-02")
 def test_a_settle_that_is_refused_leaves_the_record_alone(bed: Bed) -> None:
     """Whoever lost the job can neither end it nor put a result into its record."""
-    _need(bed, "lease", "fenced")
-    queue = _tracked(bed)
+    need(bed, "lease", "fenced")
+    queue = tracked(bed)
     job_id = queue.enqueue(b"")
     lost = queue.reserve(timeout=scaled(10.0), lease=bed.lease)
     assert lost is not None
@@ -458,37 +421,3 @@ def test_a_settle_that_is_refused_leaves_the_record_alone(bed: Bed) -> None:
     assert record.number == held.number
     held.ack(result=b"fresh")
     assert queue.get(job_id).result == b"fresh"
-
-
-@invariant("Q-STATE-05", "Q-CLOSE-01")
-def test_closing_ends_a_wait(bed: Bed) -> None:
-    """Whoever waits is told, and soon."""
-    _need(bed)
-    queue, other = _tracked(bed), bed.connect()
-    job_id = queue.enqueue(b"")
-    waiting = bed.start(lambda: other.queue("q").wait(job_id))
-    pass_time(time.monotonic() + scaled(0.3))
-
-    other.close()
-
-    with pytest.raises(qcore.Closed):
-        waiting.result(scaled(20.0))
-
-
-@invariant("Q-STATE-05", "Q-ATT-02")
-def test_a_job_that_dies_in_the_hands_of_others_ends_a_wait(bed: Bed) -> None:
-    """When no worker comes back from it, whoever waits hears that it is dead."""
-    _need(bed, "lease", "dead_letter", "attempts")
-    queue = _tracked(bed)
-    job_id = queue.enqueue(b"")
-    waiting = bed.start(lambda: _waited(bed, job_id))
-
-    for _ in range(20):
-        if queue.reserve(timeout=bed.lease + bed.recovery, lease=bed.lease) is None:
-            break
-    record, _ = waiting.result(scaled(20.0))
-
-    assert record.state == "dead"
-    assert record.crashes
-    assert {one.outcome for one in record.tries[:-1]} == {"expire"}
-    assert record.tries[-1].outcome == "exhaust"
