@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import qcore
 from conformance.tests.kit.tape import Tape
 from qcore_conformance.checker import check
 from qcore_conformance.events import FaultKind
@@ -17,6 +18,7 @@ from qcore_conformance.harnesses import MemoryHarness, ServedRedis
 from qcore_conformance.outcomes import NotApplicable
 from qcore_conformance.servers import newest
 from qcore_conformance.torture.arena import crew_of
+from qcore_conformance.torture.chains import END, STAGES, ChainToll, torture_chains
 from qcore_conformance.torture.command import torture_command
 from qcore_conformance.torture.rounds import Plan, torture
 from qcore_conformance.torture.schedule import EVERY, schedule
@@ -126,3 +128,49 @@ def test_a_short_torture_breaks_everything_and_loses_nothing(design: str, tmp_pa
     assert set(toll.faults) == set(map(str, EVERY))
     assert toll.kills_of_holders
     assert toll.recoveries
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are frozen and told apart by /proc")
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("design", ["list", "streams"])
+def test_chains_under_a_short_torture_come_to_one_end(design: str) -> None:
+    """Each job is followed once, whatever breaks around its ack."""
+    harness = ServedRedis(design, newest())
+    harness.start()
+    try:
+        toll = torture_chains(harness, Plan(seconds=4.0, workers=6, lease=1.0), 60)
+    finally:
+        harness.stop()
+    assert toll.is_whole, toll
+    assert set(toll.faults) == set(map(str, EVERY))
+
+
+def _done(chains: int) -> qcore.QueueStats:
+    return qcore.QueueStats(enqueued=chains, acked=chains)
+
+
+@pytest.mark.parametrize(
+    ("name", "stats"),
+    [
+        ("second", qcore.QueueStats(enqueued=4, acked=4)),
+        ("third", qcore.QueueStats(enqueued=2, acked=2)),
+        ("first", qcore.QueueStats(enqueued=3, acked=2, held=1)),
+        ("first", qcore.QueueStats(enqueued=3, acked=3, outbox=1)),
+        (END, qcore.QueueStats(enqueued=2, ready=2)),
+        (END, qcore.QueueStats()),
+    ],
+)
+def test_chains_are_not_whole_with_a_job_too_many_or_too_few(
+    name: str, stats: qcore.QueueStats
+) -> None:
+    """Wherever it is."""
+    whole = {**dict.fromkeys(STAGES, _done(3)), END: qcore.QueueStats(enqueued=1, ready=1)}
+    assert ChainToll(3, whole, {}, 1.0).is_whole
+    assert not ChainToll(3, {**whole, name: stats}, {}, 1.0).is_whole
+
+
+def test_chains_need_an_adapter_that_lets_jobs_follow_each_other() -> None:
+    """And one that more than one process can reach."""
+    done = CliRunner().invoke(torture_command, ["memory://x", "--chains", "10"])
+    assert done.exit_code == 3
+    assert "no chains" in done.output

@@ -15,6 +15,8 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from conformance.tests.mutants.golden import Played
 from qcore_conformance.notes import read_notes
 from qcore_conformance.outcomes import Outcome, worst
@@ -63,7 +65,7 @@ def judged(scheme: str, played: Played, folder: Path) -> Mapping[str, Outcome]:
         folder: Where the run may leave files.
 
     Raises:
-        RuntimeError: If the suite did not come to its end.
+        RuntimeError: If the suite did not come to its end, or had no test to play.
     """
     notes = folder / "outcomes.json"
     words = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
@@ -79,7 +81,9 @@ def judged(scheme: str, played: Played, folder: Path) -> Mapping[str, Outcome]:
         check=False,
     )
     (folder / "pytest.log").write_text(run.stdout + run.stderr)
-    if not notes.exists():
+    ended = run.returncode in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    # What a run that broke off has noted until then is no answer.
+    if not (ended and notes.exists()):
         raise RuntimeError(f"the suite did not end:\n{run.stdout[-4000:]}{run.stderr[-2000:]}")
     found: defaultdict[str, list[Outcome]] = defaultdict(list)
     for one in read_notes(notes):

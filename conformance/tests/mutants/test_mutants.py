@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.tests.mutants.golden import golden
+from conformance.tests.mutants.golden import Played, golden
 from conformance.tests.mutants.page import PAGE, page
 from conformance.tests.mutants.running import INSTALLED, judged
 from qcore_conformance.contract import contract
@@ -26,9 +26,14 @@ def test_a_mutant_breaks_what_it_is_known_to_break(scheme: str, tmp_path: Path) 
 
     found = judged(scheme, _KNOWN.quick(mutant), tmp_path)
 
-    assert found, "no test was run"
     log = (tmp_path / "pytest.log").read_text()
     assert _KNOWN.complaints(mutant, found, whole=False) == [], log[-8000:]
+
+
+def test_a_run_that_played_nothing_is_no_answer(tmp_path: Path) -> None:
+    """Nor is one that broke off: what it left undone did not pass."""
+    with pytest.raises(RuntimeError, match="did not end"):
+        judged("sound", Played(0, ["Q-CORE-01"], "of_nobody"), tmp_path)
 
 
 def test_every_mutant_is_installed_and_expected() -> None:

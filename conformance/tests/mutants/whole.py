@@ -31,14 +31,10 @@ def main(schemes: Sequence[str]) -> int:
     chosen = [known.mutants[name] for name in schemes or known.mutants]
     # They wait most of the time.
     with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-        found = list(pool.map(partial(_found, known), chosen))
-    click.echo(table(map(_as_found, chosen, found)))
-    wrong = {
-        one.scheme: said
-        for one, seen in zip(chosen, found, strict=True)
-        if (said := known.complaints(one, seen, whole=True))
-    }
-    for scheme, said in wrong.items():
+        runs = list(pool.map(partial(_run, known), chosen))
+    click.echo(table(one for one, _ in runs))
+    wrong = [(one.scheme, said) for one, said in runs if said]
+    for scheme, said in wrong:
         click.echo(f"{scheme}: {'; '.join(said)}", err=True)
     if wrong:
         return 1
@@ -46,11 +42,16 @@ def main(schemes: Sequence[str]) -> int:
     return 0
 
 
-def _found(known: Golden, mutant: Mutant) -> Mapping[str, Outcome]:
+def _run(known: Golden, mutant: Mutant) -> tuple[Mutant, list[str]]:
+    """The mutant as it was found to be, and in what that differs from what is expected."""
     with tempfile.TemporaryDirectory(prefix="qcore-") as folder:
-        found = judged(mutant.scheme, known.whole(mutant), Path(folder))
-    click.echo(f"{mutant.scheme}: {len(found)} invariants looked at", err=True)
-    return found
+        try:
+            found = judged(mutant.scheme, known.whole(mutant), Path(folder))
+        except RuntimeError as error:
+            return attrs.evolve(mutant, fails=(), at_least=()), [str(error)]
+    said = known.complaints(mutant, found, whole=True)
+    click.echo("; ".join([f"{mutant.scheme}: {len(found)} invariants looked at", *said]), err=True)
+    return _as_found(mutant, found), said
 
 
 def _as_found(mutant: Mutant, found: Mapping[str, Outcome]) -> Mutant:

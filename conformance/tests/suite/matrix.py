@@ -27,6 +27,7 @@ __all__ = [
     "on_other_servers",
     "on_the_newest",
     "on_the_oldest",
+    "topics_within_a_process",
     "within_a_process",
 ]
 
@@ -83,6 +84,12 @@ def within_a_process() -> Mapping[str, Any]:
     return suite(
         lambda: MemoryHarness("memory://conformance"), Run(tier=1, scale=_SCALE, seed=_SEED)
     )
+
+
+def topics_within_a_process() -> Mapping[str, Any]:
+    """The reference of what only hands on, in one colour for each test."""
+    run = Run(tier=1, alternate=0, scale=_SCALE, seed=_SEED)
+    return suite(lambda: MemoryHarness("memory+pubsub://conformance"), run)
 
 
 def as_a_log_within_a_process() -> Mapping[str, Any]:

@@ -55,6 +55,10 @@ class BrokenMemory(MemoryHarness):
         """A store that the connections of this process share."""
         return f"{self.scheme}://conformance?namespace={namespace}&lease=2s"
 
+    def heard_at(self, url: str) -> None:
+        """Nowhere: nobody else shares the stores of a mutant."""
+        del url
+
     def leftovers(self, namespace: str) -> Sequence[str]:
         """What connections left behind."""
         return sorted(LEFT.get(namespace, ()))

@@ -76,16 +76,25 @@ class _DedupRaces(Wrapper):
         return words + ([(*place, "dedup", job.dedup)] if job.dedup else [])
 
     def _known(self, queue: str, job: Enqueue) -> str | None:
-        return next((_KNOWN[one] for one in self._words(queue, job) if one in _KNOWN), None)
+        now = self.setup.clock.time()
+        found = (_KNOWN.get(one, ("", now)) for one in self._words(queue, job))
+        return next((first for first, until in found if until > now), self._open(queue, job))
+
+    def _open(self, queue: str, job: Enqueue) -> str | None:
+        record = self.inner.records(queue, [job.id])[0] if job.unique else None
+        return job.id if record and not record.has_ended else None
 
     def _store(self, queue: str, job: Enqueue, flush: Flush) -> Enqueued:
         plain = attrs.evolve(job, unique=False, dedup=None)
         told: Enqueued = self.inner.enqueue(queue, [plain], flush)[0]
-        _KNOWN.update(dict.fromkeys(self._words(queue, job), job.id))
+        until = self.setup.clock.time() + float(self.setup.params["dedup_window"])
+        if told.created:
+            _KNOWN.update(dict.fromkeys(self._words(queue, job), (job.id, until)))
         return told
 
 
-_KNOWN: dict[tuple[str, ...], str] = {}
+_KNOWN: dict[tuple[str, ...], tuple[str, float]] = {}
+"""For which job each word stands, and until when."""
 
 
 class _RefusesTooLate(Wrapper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,12 +19,14 @@ from qcore.codec import decode_envelope
 from qcore.errors import Corrupt
 from qcore_redis.adapters import pubsub, reliable_list, streams
 from qcore_redis.faults import Refused
+from qcore_redis.keys import channel, message
 
 __all__ = [
     "acks_resurrect",
     "blmove_then_lease",
     "claims_durability",
     "client_clock",
+    "follows_later",
     "group_at_end",
     "leaks_keys",
     "pop_then_record",
@@ -32,6 +35,7 @@ __all__ = [
     "silent_gap",
     "sound_list",
     "swallows_corrupt",
+    "tells_unasked",
 ]
 
 
@@ -158,6 +162,32 @@ class _ClaimsDurability(Wrapper):
         return attrs.evolve(promised, claims={**promised.claims, "durability": Claim("process")})
 
 
+class _FollowsLater(Wrapper):
+    """Ends a job first, and enqueues in a second step what follows it."""
+
+    _calls = itertools.count(1)
+
+    def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
+        alone = [attrs.evolve(one, further=()) for one in steps]
+        held: Sequence[bool] = self.inner.settle(queue, alone, flush)
+        for step, done in zip(steps, held, strict=True):
+            for one in step.further if done else ():
+                self.inner.enqueue(one.queue, [one.job], Flush("later", next(self._calls)))
+        return held
+
+
+class _TellsUnasked(_OnServer):
+    """Tells what it is asked to before it looks whether the job is still in hand."""
+
+    def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
+        for one in [said for step in steps for said in step.told]:
+            name = channel(self.setup.params["namespace"], one.queue, 0)
+            self.client.publish(name, message(one.job.id, one.job.envelope))
+        silent = [attrs.evolve(step, told=()) for step in steps]
+        told: Sequence[bool] = self.inner.settle(queue, silent, flush)
+        return told
+
+
 class _LeaksKeys(_OnServer):
     """Remembers every connection that ever settled a job."""
 
@@ -203,6 +233,7 @@ acks_resurrect = _broken("acks-resurrect", reliable_list, _AcksResurrect)
 blmove_then_lease = _broken("blmove-then-lease", reliable_list, _BlmoveThenLease)
 claims_durability = _broken("claims-durability", reliable_list, _ClaimsDurability)
 client_clock = _broken("client-clock", reliable_list, _ClientClock)
+follows_later = _broken("follows-later", reliable_list, _FollowsLater)
 group_at_end = _broken("group-at-end", streams, _GroupAtEnd)
 leaks_keys = _broken("leaks-keys", reliable_list, _LeaksKeys)
 pop_then_record = _broken("pop-then-record", reliable_list, _PopThenRecord)
@@ -211,3 +242,4 @@ punishes_neighbours = _broken("punishes-neighbours", reliable_list, _PunishesNei
 silent_gap = _broken("silent-gap", pubsub, _SilentGap)
 sound_list = _broken("sound-list", reliable_list, Wrapper)
 swallows_corrupt = _broken("swallows-corrupt", reliable_list, _SwallowsCorrupt)
+tells_unasked = _broken("tells-unasked", reliable_list, _TellsUnasked)

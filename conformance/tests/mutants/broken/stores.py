@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from qcore.backend import (
     Adapter,
     Enqueue,
     Enqueued,
+    Flush,
     GateLimits,
     PeekedJob,
     QueueStats,
@@ -25,6 +27,7 @@ from qcore.capabilities import Capabilities, Claim
 from qcore.codec import decode_envelope, encode_envelope
 from qcore.memory.adapter import MemoryAdapter, MemoryBackend
 from qcore.memory.gates import Gates
+from qcore.memory.known import Known
 from qcore.memory.ledger import Ledger
 from qcore.memory.rounds import Rounds
 from qcore.memory.store import Entry, MemoryQueue
@@ -37,8 +40,10 @@ __all__ = [
     "deaf_to_ends",
     "extend_steals_back",
     "fair_in_name",
+    "follows_unasked",
     "forgets_attempts",
     "front_reversed",
+    "joins_count_calls",
     "loses_on_release",
     "move_copies",
     "move_restarts",
@@ -124,8 +129,8 @@ class _ForgetsAttempts(MemoryQueue):
         return attrs.evolve(taken, jobs=[attrs.evolve(job, attempt=1) for job in taken.jobs])
 
 
-class _SwapsNeighbours(MemoryQueue):
-    """Where many wait, puts what is new before the last of them."""
+class _CutsIn(MemoryQueue):
+    """Where many wait, puts what is new into their middle."""
 
     def enqueue(self, jobs: Sequence[Enqueue], now: float) -> list[Enqueued]:
         told: list[Enqueued] = []
@@ -134,7 +139,7 @@ class _SwapsNeighbours(MemoryQueue):
             before = len(line)
             told += super().enqueue([job], now)
             if len(line) > before >= _MANY:
-                line[-1], line[-2] = line[-2], line[-1]
+                line.insert(before // 2, line.pop())
         return told
 
 
@@ -331,6 +336,34 @@ class _Deaf(MemoryBackend):
             self.wait([f"{queue}-of-nobody"], timeout)
 
 
+class _FollowsUnasked(MemoryBackend):
+    """Enqueues what is said to follow before it looks whose job that is."""
+
+    def settle(self, queue: str, steps: Sequence[Settle], flush: Flush) -> Sequence[bool]:
+        for one in steps:
+            self._follow(one.further)
+        return super().settle(queue, [attrs.evolve(one, further=()) for one in steps], flush)
+
+
+class _CountsCalls(Known):
+    """Takes each call for one of another member."""
+
+    _calls = itertools.count()
+
+    def waits_for_others(self, job: Enqueue, now: float) -> bool:
+        if job.join is not None:
+            job = attrs.evolve(job, join=attrs.evolve(job.join, member=str(next(self._calls))))
+        return super().waits_for_others(job, now)
+
+
+class _JoinsCountCalls(MemoryQueue):
+    """Counts how often a job is asked for, and not by whom."""
+
+    def __init__(self, *limits: Any) -> None:
+        super().__init__(*limits)
+        self._known = _CountsCalls()
+
+
 class _MoveCopies(MemoryQueue):
     """Gives jobs away and keeps them."""
 
@@ -358,12 +391,14 @@ class _HeldCountsAsReady(MemoryQueue):
 
 
 ack_by_value = _broken("ack-by-value", _AckByValue)
-claims_fifo = _broken("claims-fifo", _SwapsNeighbours)
+claims_fifo = _broken("claims-fifo", _CutsIn)
 deaf_to_ends = BrokenAdapter("deaf-to-ends", _of(_Deaf))
 extend_steals_back = _broken("extend-steals-back", _ExtendStealsBack)
 fair_in_name = _broken("fair-in-name", _FairInName)
+follows_unasked = BrokenAdapter("follows-unasked", _of(_FollowsUnasked))
 forgets_attempts = _broken("forgets-attempts", _ForgetsAttempts)
 front_reversed = _broken("front-reversed", _FrontReversed)
+joins_count_calls = _broken("joins-count-calls", _JoinsCountCalls)
 loses_on_release = _broken("loses-on-release", _LosesOnRelease)
 move_copies = _broken("move-copies", _MoveCopies)
 move_restarts = _broken("move-restarts", _MoveRestarts)
