@@ -113,6 +113,7 @@ class Line(Protocol):
         front: bool = False,
         gate: qcore.Gate | None = None,
         keep: qcore.Keep | None = None,
+        join: qcore.Join | None = None,
     ) -> qcore.JobId:
         """Enqueue."""
         ...

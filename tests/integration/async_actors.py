@@ -18,7 +18,7 @@ import qcore
 from qcore.backend import Settle, Taken, TakeRequest
 from tests.integration.actors import Hand
 
-__all__ = ["AsyncClient", "AsyncLine", "Portal"]
+__all__ = ["AsyncClient", "AsyncHand", "AsyncLine", "Portal"]
 
 N = TypeVar("N")
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import qcore_redis.keys
-from qcore import Gate, Keep, NewJob
-from qcore.backend import Settle, TakeRequest, Verb
+from qcore import Gate, Join, Keep, NewJob
+from qcore.backend import Enqueue, Further, Settle, TakeRequest, Verb
 from tests.integration.actors import Line
 from tests.integration.stage import EDGES, Stage, as_bytes, held, places, texts
 
@@ -40,6 +40,8 @@ def touch_everything(stage: Stage) -> None:
     (tracked,) = stage.client.take("work", TakeRequest(1, 30_000)).jobs
     assert stage.client.settle("work", [Settle(tracked.token, Verb.ACK, result=b"bytes\n1")])
     wait_at_gates(line)
+    leave_in_the_outbox(stage)
+    line.enqueue(b"joined", id="end", join=Join(2, "one"))
     line.enqueue_many([NewJob(b"%d" % level, priority=level) for level in range(-4, 5)])
     line.enqueue(b"named", id="order:1", dedup="dedup.1")
     line.enqueue(b"later", delay=1000)
@@ -65,6 +67,17 @@ def wait_at_gates(line: Line) -> None:
     line.enqueue_many([NewJob(b"", gate=free, priority=-4)] * 2)
     _, last = line.reserve_many(4, timeout=0)
     last.ack()
+
+
+def leave_in_the_outbox(stage: Stage) -> None:
+    """Leave what is on its way to a queue that does not take it."""
+    stage.line().enqueue(b"followed", priority=4)
+    (first,) = stage.client.take("work", TakeRequest(1, 30_000)).jobs
+    strange = Further("work", Enqueue("x", b"", dedup="damaged", unique=True))
+    key = stage.keys().unique("dedup", "damaged")
+    stage.server.cli("RPUSH", key, "junk")
+    assert stage.client.settle("work", [Settle(first.token, Verb.ACK, further=[strange])]) == [True]
+    stage.server.cli("DEL", key)
 
 
 def wait_as_a_dead_connection(stage: Stage) -> None:

@@ -190,6 +190,24 @@ def test_a_destroyed_group_is_made_again(redis_stage: Stage) -> None:
     assert (stats.ready, stats.held, stats.dead, stats.acked) == (0, 5, 0, 1)
 
 
+def test_a_destroyed_group_forgets_nobody_who_has_a_turn(redis_stage: Stage) -> None:
+    """Q-REC-18: an entry that came back, and waits among tenants, is not new again."""
+    line = redis_stage.line()
+    line.enqueue_many([b"first", b"second", b"third"])
+    for retried in line.reserve_many(3, timeout=0)[1:]:
+        retried.retry(1000)
+    line.enqueue(b"of a tenant", tenant="acme")
+    redis_stage.let_delays_end()
+    turn = held(line.reserve(timeout=0))
+    if not redis_stage.is_list:
+        redis_stage.server.cli("XGROUP", "DESTROY", redis_stage.keys().one("new:0"), "qcore")
+
+    come = [turn.job.body, *(hand.job.body for hand in line.reserve_many(9, timeout=0))]
+
+    assert sorted(come) == [b"of a tenant", b"second", b"third"]
+    assert line.stats().held == 4
+
+
 def test_consumers_go_on_when_everything_is_flushed(own_stage: Stage) -> None:
     """Q-REC-08: sleepers get what comes afterwards, old receipts are lost, counts start anew."""
     line, other = own_stage.line(), own_stage.other_line()

@@ -8,9 +8,10 @@ import time
 import pytest
 
 import qcore
-from qcore import Gate, NewJob
+from qcore import Corrupt, Gate, NewJob
 from qcore.backend import TakeRequest
 from qcore_conformance.waiting import scaled, wait_until
+from qcore_redis.keys import LEVELS
 from tests.integration.actors import Line
 from tests.integration.stage import Stage, held, texts
 from tests.integration.test_commands import counted, warm_up
@@ -169,6 +170,24 @@ def test_junk_at_a_gate_blocks_nobody(redis_stage: Stage, junk: str) -> None:
     assert finish(line) == ["2", "3", "4", "5"]
     wait_until(lambda: line.reserve(timeout=0) is None, within=5.0, what="nothing is left")
     assert gate_names(redis_stage) <= ({"parked"} if junk == "hello" else set())
+
+
+def test_a_take_that_is_refused_sets_nobody_at_a_gate_aside(redis_stage: Stage) -> None:
+    """Q-POISON-01: what is wrong with the lines of a level is found before its gates are tried."""
+    line, keys = redis_stage.line(), redis_stage.keys()
+    line.enqueue(b"", gate=TWO, priority=4)
+    hand = held(line.reserve(timeout=0))
+    redis_stage.server.cli("ZADD", keys.one("parked"), 0, "acme|1|5|hello")
+    hand.ack()
+    damaged = keys.each_level("ready" if redis_stage.is_list else "again")[LEVELS.index(4)]
+    redis_stage.server.cli("SET", damaged, "junk")
+    before = redis_stage.stored()
+    with pytest.raises(Corrupt):
+        line.reserve(timeout=0)
+    assert redis_stage.stored() == before
+    redis_stage.server.cli("DEL", damaged)
+    assert line.reserve(timeout=0) is None
+    assert [one.id for one in line.peek("dead")] == ["hello"]
 
 
 def test_the_gate_goes_with_a_job_wherever_it_is(redis_stage: Stage) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from qcore import Corrupt, Keep, NewJob
+from qcore import Corrupt, Keep, NewJob, NotTracked
 from tests.integration.stage import Stage, held, texts
 
 PARTS = {"records", "results", "ends"}
@@ -79,23 +81,55 @@ def test_one_flush_tells_of_all_its_ends_at_once(redis_stage: Stage) -> None:
     assert sorted(texts(message)[2].split()) == sorted(ids)
 
 
-@pytest.mark.parametrize("part", sorted(PARTS))
+@pytest.mark.parametrize("part", [*sorted(PARTS), "expires"])
 def test_a_key_of_another_type_is_reported_before_anything_is_changed(
     redis_stage: Stage, part: str
 ) -> None:
-    """Q-POISON-01: by whoever meets it; what is in hand stays in hand."""
+    """Q-POISON-01: by whoever meets it; each job stays where it is."""
     line = redis_stage.line()
-    line.enqueue_many(tracked(2))
-    hand = held(line.reserve(timeout=0))
+    names = ("held", "dead", "delayed", "ready")
+    ids = {name: line.enqueue(b"", keep=Keep(), ttl=1000) for name in names[:2]}
+    hand, doomed = line.reserve_many(2, timeout=0)
+    doomed.dead_letter("why")
+    ids |= {"delayed": line.enqueue(b"", keep=Keep(), delay=1000, ttl=1000)}
+    ids |= {"ready": line.enqueue(b"", keep=Keep(), ttl=1000)}
+    before = line.stats()
     redis_stage.server.cli("DEL", redis_stage.keys().one(part))
     redis_stage.server.cli("SET", redis_stage.keys().one(part), "mine")
-    with pytest.raises(Corrupt):
-        hand.ack()
-    with pytest.raises(Corrupt):
-        line.reserve(timeout=0)
-    assert (line.stats().held, line.stats().ready, line.stats().acked) == (1, 1, 0)
+
+    acts: list[Callable[[], object]] = [
+        *(partial(line.cancel, ids[name]) for name in names),
+        *(partial(line.purge, state) for state in ("ready", "delayed", "dead")),
+        partial(line.reschedule, ids["delayed"], delay=0.0),
+        partial(line.reserve, timeout=0),
+    ]
+    if part != "expires":
+        acts += [hand.ack, hand.release, line.redrive, partial(line.remove, [ids["dead"]])]
+    for act in acts:
+        with pytest.raises(Corrupt):
+            act()
+
+    assert line.stats() == before
     redis_stage.server.cli("DEL", redis_stage.keys().one(part))
     hand.ack()
+    assert line.redrive() == 1
+    assert [line.cancel(ids[name]) for name in ("dead", "delayed", "ready")] == [
+        "ready",
+        "delayed",
+        "ready",
+    ]
+
+
+def test_what_is_over_goes_as_fast_as_jobs_do(redis_stage: Stage) -> None:
+    """Q-RES-01: a busy queue keeps no more of it than the last steps left behind."""
+    line = redis_stage.line()
+    for _ in range(6):
+        line.enqueue_many(tracked(1000, done=0.001))
+        hands = line.reserve_many(1000, timeout=0)
+        assert all(line.ack_many(hand.receipt for hand in hands))
+    left = redis_stage.server.cli("HLEN", redis_stage.keys().one("records"))
+    assert isinstance(left, int)
+    assert left <= 2000
 
 
 def test_a_record_that_somebody_dropped_is_missed_by_nobody(redis_stage: Stage) -> None:
@@ -122,3 +156,25 @@ def test_who_may_not_listen_looks_again_and_is_told(redis_stage: Stage) -> None:
     record = line.wait(job_id, 20)
     later.join()
     assert record.state == "done"
+
+
+def test_a_record_is_of_one_job_alone(stage: Stage) -> None:
+    """Q-STATE-01: an open one keeps its id known; a later job has one of its own, or none."""
+    line = stage.connect(dedup_window="50ms").queue()
+    line.enqueue(b"first", id="mine", keep=Keep(done=None))
+    first = held(line.reserve(timeout=0))
+    time.sleep(0.1)
+    assert not line.enqueue(b"while it is open", id="mine", keep=Keep()).created
+    assert not line.enqueue(b"while it is open", id="mine").created
+    first.ack()
+    assert line.get("mine").state == "done"
+    time.sleep(0.1)
+
+    assert line.enqueue(b"second", id="mine").created
+
+    with pytest.raises(NotTracked):
+        line.get("mine")
+    held(line.reserve(timeout=0)).ack()
+    time.sleep(0.1)
+    assert line.enqueue(b"third", id="mine", keep=Keep()).created
+    assert (line.get("mine").state, line.get("mine").number) == ("ready", 0)

@@ -31,7 +31,7 @@ JOB = {
 }
 LYING = {**JOB, "state": str, "due_in": None, "note": str, "readable": bool, "size": int}
 DONE = {"queue": str, "action": str, "count": int, "dry_run": bool}
-COUNTS = ("ready", "delayed", "held", "dead", "enqueued", "acked", "dropped")
+COUNTS = ("ready", "delayed", "held", "dead", "enqueued", "acked", "dropped", "outbox")
 
 
 @pytest.fixture

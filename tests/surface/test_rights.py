@@ -55,7 +55,7 @@ def connected(
 
 
 def enqueue_all_sorts(queue: qcore.Queue) -> None:
-    """Jobs by every way in which a producer can store them: seven ready, one delayed."""
+    """Jobs by every way in which a producer can store them: nine ready, one delayed."""
     queue.enqueue(b"a")
     queue.enqueue(b"b", priority=2, id="b")
     queue.enqueue(b"c", delay=1000.0, dedup="c")
@@ -63,6 +63,8 @@ def enqueue_all_sorts(queue: qcore.Queue) -> None:
     # Streams refuse the front, and say so; then the job goes to the end.
     queue.enqueue(b"h", front="at_front" in queue.session.capabilities)
     queue.enqueue(b"i", tenant="acme", keep=qcore.Keep())
+    for member in ("left", "right"):
+        queue.enqueue(b"j", id="j", join=qcore.Join(2, member))
 
 
 def denied(server: Server) -> list[str]:
@@ -89,7 +91,7 @@ def test_a_producer_enqueues_and_takes_nothing(server: Server, adapter: str) -> 
 
     assert denied(server) == []
     with connected(server, adapter) as connection:
-        assert connection.queue("mail").stats().enqueued == 9
+        assert connection.queue("mail").stats().enqueued == 10
     with (
         connected(server, adapter, "producer") as connection,
         pytest.raises(qcore.Rejected),
@@ -113,6 +115,11 @@ def test_a_consumer_takes_settles_and_cares_for_dead_jobs(server: Server, adapte
         assert recovered is not None
         recovered.extend(20.0)
         recovered.dead_letter("no")
+        followed = queue.reserve(timeout=0)
+        assert followed is not None
+        followed.then("next", b"")
+        followed.ack()
+        assert connection.queue("next").stats().enqueued == 1
         while rest := queue.reserve_many(10, timeout=0.3):
             queue.ack_many(rest)
         assert queue.redrive() == 1
@@ -132,7 +139,7 @@ def test_an_inspector_looks_and_changes_nothing(server: Server, adapter: str) ->
     with connected(server, adapter, "inspector") as connection:
         queue = connection.queue("mail")
         assert connection.queues() == ["mail"]
-        assert queue.stats().ready == len(queue.peek("ready")) == 8
+        assert queue.stats().ready == len(queue.peek("ready")) == 9
         assert queue.stats().delayed == len(queue.peek("delayed")) == 1
         assert queue.peek("held") == queue.peek("dead") == []
         assert denied(server) == []

@@ -28,11 +28,23 @@ from qcore.bridges import lift_inline
 from qcore.capabilities import Capabilities, Claim
 from qcore.clock import SystemClock
 from qcore.connection import Connection
+from qcore.consume.drafts import Drafter
 from qcore.consume.opening import Opening
+from qcore.ids import IdSource
 from qcore.memory.adapter import MemoryAdapter, MemoryBackend
 from qcore.url import Parameter, SchemeParts, parse_url, typed
 
-__all__ = ["AsyncStub", "Away", "Lost", "Refused", "Script", "StubAdapter", "listening", "spoilt"]
+__all__ = [
+    "AsyncStub",
+    "Away",
+    "Lost",
+    "Refused",
+    "Script",
+    "StubAdapter",
+    "drafter",
+    "listening",
+    "spoilt",
+]
 
 T = TypeVar("T")
 
@@ -315,3 +327,8 @@ def listening() -> Capabilities:
     claims = {name: claim for name, claim in full.claims.items() if name in kept}
     claims |= {"settlement": Claim("automatic"), "gap": Claim(value=True)}
     return attrs.evolve(full, claims=claims)
+
+
+def drafter(queue: str, codec: str) -> Drafter:
+    """Makes drafts for a queue, at the beginning of time."""
+    return Drafter(queue, codec, IdSource().new, lambda: 0.0)

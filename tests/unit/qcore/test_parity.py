@@ -97,7 +97,7 @@ def test_what_does_io_is_awaited(plain: type, awaited: type) -> None:
     for name, member in members(plain).items():
         assert not inspect.iscoroutinefunction(member), name
     at_once = {"interrupt", "classify", "native", "gaps", "queue", "group", "consume"}
-    at_once |= {"lose", "renewed", "noted", "check_own", "set_result"}
+    at_once |= {"lose", "renewed", "noted", "check_own", "set_result", "tell", "then"}
     for name, member in members(awaited).items():
         if inspect.isfunction(member):
             assert inspect.iscoroutinefunction(member) is (name not in at_once), name

@@ -23,9 +23,24 @@ def test_stats_count_jobs_by_state(shell: Command) -> None:
     shell.connection.queue("mail").reserve(timeout=0)
     shell.bury("images", b"x")
     images, mail = shell.rows("queue", "stats")
-    assert (mail["ready"], mail["held"], mail["enqueued"]) == (2, 1, 3)
+    assert (mail["ready"], mail["held"], mail["enqueued"], mail["outbox"]) == (2, 1, 3, 0)
     assert (images["queue"], images["dead"]) == ("images", 1)
     assert [row["queue"] for row in shell.rows("queue", "stats", "mail")] == ["mail"]
+
+
+def test_stats_show_what_is_on_its_way(shell: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory has no outbox, and where there is one a number that stays tells of trouble."""
+    shell.connection.queue("mail").enqueue(b"x")
+
+    def stats(queue: qcore.Queue) -> qcore.QueueStats:
+        assert queue.name == "mail"
+        return qcore.QueueStats(ready=1, outbox=7)
+
+    monkeypatch.setattr(qcore.Queue, "stats", stats)
+    heads, cells = (line.split() for line in shell.run("queue", "stats").stdout.splitlines())
+    shown = dict(zip(heads, cells, strict=False))
+    assert (shown["ready"], shown["outbox"]) == ("1", "7")
+    assert [row["outbox"] for row in shell.rows("queue", "stats")] == [7]
 
 
 def test_peek_shows_jobs_and_leaves_them_alone(shell: Command) -> None:

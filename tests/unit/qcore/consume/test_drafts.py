@@ -6,12 +6,12 @@ from typing import Any
 import attrs
 import pytest
 
-from qcore.backend import Enqueued, GateLimits
+from qcore.backend import Enqueued, GateLimits, JoinTerms
 from qcore.capabilities import Limits
 from qcore.codec import decode_envelope
 from qcore.consume.drafts import Drafter, job_ids
 from qcore.errors import InvalidInput, LimitExceeded, UnsupportedCapability
-from qcore.options import Gate, NewJob
+from qcore.options import Gate, Join, NewJob
 from tests.unit.qcore.stubs import spoilt
 
 NOW = 1_000_000.0
@@ -56,6 +56,18 @@ def test_options_are_carried_over() -> None:
     )
 
 
+@pytest.mark.parametrize("codec", ["bytes", "json", "msgpack"])
+def test_a_job_is_never_written_as_the_body_of_another(codec: str) -> None:
+    """It is the job itself, with its options; those beside it would be lost, or its own."""
+    inner = NewJob(b"a" if codec == "bytes" else "a", id="mine", priority=3)
+    plain, wrapped = drafter(codec).draft([inner, NewJob(inner, headers={})], ALL)
+    assert plain == wrapped
+    for beside in ({"priority": 3}, {"headers": {"k": "v"}}, {"delay": 1.0}, {"id": "mine"}):
+        options: dict[str, Any] = beside
+        with pytest.raises(InvalidInput, match="give all of them in the NewJob"):
+            drafter(codec).draft([NewJob(inner, **options)], ALL)
+
+
 def test_a_job_that_goes_to_the_front_says_so() -> None:
     """And a delay of nothing does not keep it from being next."""
     plain, first = drafter().draft([b"a", NewJob(b"b", front=True, delay=0.0)], ALL)
@@ -82,6 +94,19 @@ def test_a_gate_crosses_the_seam_in_whole_numbers() -> None:
     ]
 
 
+def test_a_join_crosses_the_seam_in_whole_numbers() -> None:
+    """Its time in milliseconds, never rounded to nothing, and a week where nobody said."""
+    joins = [Join(3, "a"), Join(1, "b:1", within=1.5), Join(2, "c", within=0.0001)]
+    drafts = drafter().draft([NewJob(b"", id="end", join=join) for join in joins], ALL)
+    assert [draft.join for draft in drafts] == [
+        JoinTerms(3, "a", 604_800_000),
+        JoinTerms(1, "b:1", 1500),
+        JoinTerms(2, "c", 1),
+    ]
+    assert {(draft.id, draft.unique) for draft in drafts} == {("end", True)}
+    assert drafter().draft([b""], ALL)[0].join is None
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"body": "text"}, InvalidInput),
     ({"body": b"x" * 101}, LimitExceeded),
@@ -101,6 +126,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"front": 1}, InvalidInput),
     ({"front": True, "delay": 1.0}, InvalidInput),
     ({"front": True, "at": NOW}, InvalidInput),
+    ({"front": True, "at": NOW + 1e9}, InvalidInput),
     ({"front": True, "tenant": "acme"}, InvalidInput),
     ({"gate": "acme"}, InvalidInput),
     ({"gate": Gate("acme")}, InvalidInput),
@@ -112,6 +138,20 @@ WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"gate": Gate("acme", concurrency=1, window=1.0)}, InvalidInput),
     ({"gate": Gate("acme", rate=1, window=0.001)}, InvalidInput),
     ({"gate": Gate("acme", rate=1, window=1001.0)}, LimitExceeded),
+    ({"id": "end", "join": 3}, InvalidInput),
+    ({"join": Join(2, "a")}, InvalidInput),
+    ({"dedup": "end", "join": Join(2, "a")}, InvalidInput),
+    ({"id": "end", "join": Join(0, "a")}, InvalidInput),
+    ({"id": "end", "join": Join(of=True, member="a")}, InvalidInput),
+    ({"id": "end", "join": Join(1.5, "a")}, InvalidInput),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ({"id": "end", "join": Join(1_000_001, "a")}, LimitExceeded),
+    ({"id": "end", "join": Join(2, "")}, InvalidInput),
+    ({"id": "end", "join": Join(2, "a b")}, InvalidInput),
+    ({"id": "end", "join": Join(2, 7)}, InvalidInput),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ({"id": "end", "join": Join(2, "x" * 9)}, LimitExceeded),
+    ({"id": "end", "join": Join(2, "a", within=0)}, InvalidInput),
+    ({"id": "end", "join": Join(2, "a", within=-1)}, InvalidInput),
+    ({"id": "end", "join": Join(2, "a", within=1001.0)}, LimitExceeded),
     ({"headers": {"a": 1}}, InvalidInput),
     ({"headers": None}, InvalidInput),
 ]
@@ -139,6 +179,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], error: type[Exceptio
         ({"front": True}, "at_front"),
         ({"gate": Gate("acme", concurrency=1)}, "concurrency"),
         ({"gate": Gate("acme", rate=1, window=1.0)}, "rate"),
+        ({"id": "end", "join": Join(2, "a")}, "join"),
     ],
 )
 def test_options_that_the_adapter_does_not_offer_are_refused(
@@ -150,9 +191,17 @@ def test_options_that_the_adapter_does_not_offer_are_refused(
     assert drafter().draft([NewJob(b"", delay=0, priority=0)], spoilt(capability))
 
 
+def test_a_join_is_what_is_refused_where_no_id_can_be_given_either() -> None:
+    """Who asked for it reads why there is none, and not why there is no id."""
+    plain = spoilt("join", "idempotent_id")
+    for name in ("end", None):
+        with pytest.raises(UnsupportedCapability, match="join"):
+            drafter().draft([NewJob(b"", id=name, join=Join(2, "a"))], plain)
+
+
 def test_one_job_is_not_taken_for_many() -> None:
     """A text is a list of letters, and a mapping one of its keys."""
-    wrong: list[Any] = [b"ab", "ab", bytearray(b"ab"), memoryview(b"ab"), {"a": 1}]
+    wrong: list[Any] = [b"ab", "ab", bytearray(b"ab"), memoryview(b"ab"), {"a": 1}, NewJob(b"ab")]
     for jobs in wrong:
         with pytest.raises(InvalidInput, match="list of jobs"):
             drafter("json").draft(jobs, ALL)

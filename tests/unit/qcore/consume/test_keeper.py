@@ -13,6 +13,7 @@ from qcore.consume.delivery import BaseDelivery
 from qcore.consume.keeper import Keeper
 from qcore.errors import Closed, Unavailable
 from qcore.job import Job
+from tests.unit.qcore.stubs import drafter
 from tests.unit.qcore.waiting import PATIENCE, eventually
 
 LEASE = 0.15
@@ -33,6 +34,7 @@ def delivery(name: str = "a", lease: float = LEASE, queue: str = "q") -> BaseDel
         ahead=True,
         capabilities=LEASED,
         monotonic=time.monotonic,
+        drafter=drafter,
     )
 
 

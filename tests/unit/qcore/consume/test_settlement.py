@@ -12,7 +12,7 @@ from qcore.consume.delivery import BaseDelivery
 from qcore.consume.settlement import Settlement, note_outcomes, settlement_steps
 from qcore.errors import InvalidInput, InvalidReceipt, LimitExceeded, UnsupportedCapability
 from qcore.job import Job, Receipt
-from tests.unit.qcore.stubs import listening, spoilt
+from tests.unit.qcore.stubs import drafter, listening, spoilt
 
 ALL = spoilt()
 
@@ -28,6 +28,7 @@ def delivery(name: str = "a", queue: str = "q") -> BaseDelivery:
         ahead=False,
         capabilities=ALL,
         monotonic=clock.monotonic,
+        drafter=drafter,
     )
 
 
@@ -95,6 +96,31 @@ def test_a_batch_holds_its_limit() -> None:
     assert len(settlement_steps("q", [Settlement(delivery())] * 2, limited)) == 2
     with pytest.raises(LimitExceeded, match="3 settlements at once, the limit is 2"):
         settlement_steps("q", [Settlement(delivery())] * 3, limited)
+
+
+def test_what_follows_goes_with_the_ack_alone() -> None:
+    """A job that ends in another way has nothing behind it, and neither has a bare receipt."""
+    one = delivery()
+    one.then("next", b"1", b"2")
+    verbs = [Verb.ACK, Verb.RELEASE, Verb.RETRY, Verb.DEAD_LETTER, Verb.EXTEND]
+    steps = settlement_steps("q", [Settlement(one, verb, 1.0) for verb in verbs], ALL)
+    assert [len(step.further) for step in steps] == [2, 0, 0, 0, 0]
+    assert steps[0].further == one.effects.further
+    (bare,) = settlement_steps("q", [Settlement(one.receipt)], ALL)
+    assert bare.further == ()
+
+
+def test_what_follows_a_batch_holds_the_limit_of_one() -> None:
+    """However it is spread over the batch."""
+    limited = attrs.evolve(ALL, limits=Limits(batch=4))
+    first, second, third = (delivery(name) for name in "abc")
+    for one in (first, second, third):
+        one.then("next", b"1", b"2")
+    assert len(settlement_steps("q", [Settlement(first), Settlement(second)], limited)) == 2
+    with pytest.raises(LimitExceeded, match="6 jobs and messages follow these, the limit is 4"):
+        settlement_steps("q", [Settlement(one) for one in (first, second, third)], limited)
+    released = Settlement(third, Verb.RELEASE)
+    assert len(settlement_steps("q", [Settlement(first), Settlement(second), released], limited))
 
 
 @pytest.mark.parametrize("verb", [Verb.RELEASE, Verb.RETRY, Verb.DEAD_LETTER, Verb.EXTEND])

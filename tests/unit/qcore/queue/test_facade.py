@@ -47,6 +47,18 @@ def test_a_queue_with_a_codec_takes_values(adapter: StubAdapter) -> None:
         assert (delivery.job.body, delivery.value) == (b'{"a":[1,null]}', {"a": [1, None]})
 
 
+def test_a_job_with_its_options_is_enqueued_alone_as_among_many(adapter: StubAdapter) -> None:
+    """Its options are no part of the body, whatever the codec could write."""
+    with adapter.connect() as connection:
+        queue = connection.queue("q", codec="json")
+        made = queue.enqueue(qcore.NewJob({"a": 1}, id="mine", priority=2))
+        delivery = queue.reserve(timeout=0)
+        assert delivery is not None
+        assert (made, delivery.value, delivery.job.priority) == ("mine", {"a": 1}, 2)
+        with pytest.raises(InvalidInput, match="in the NewJob"):
+            queue.enqueue(qcore.NewJob({"a": 1}), priority=2)
+
+
 def test_nothing_to_enqueue_or_to_settle_asks_nobody(
     queue: qcore.Queue, adapter: StubAdapter
 ) -> None:
