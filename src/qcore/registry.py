@@ -6,7 +6,9 @@ literally. Two packages that register the same scheme are an error, not a silent
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
@@ -38,15 +40,21 @@ class Installed:
     target: str
 
 
-def installed() -> list[Installed]:
-    """Every registered adapter, sorted by scheme, without importing any."""
-    return sorted(
-        (
-            Installed(point.name, _package(point), point.value)
-            for point in entry_points(group=GROUP)
-        ),
-        key=lambda one: (one.scheme, one.package),
-    )
+def installed() -> Sequence[Installed]:
+    """Every registered adapter, sorted by scheme, without importing any.
+
+    What is installed behind the first look is seen once ``sys.path`` changes, or by a new process.
+    """
+    return _installed_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _installed_on(path: tuple[str, ...]) -> Sequence[Installed]:  # noqa: ARG001  (the cache's key)
+    """Every registered adapter; the metadata of all packages take too long for each connect."""
+    found = [
+        Installed(point.name, _package(point), point.value) for point in entry_points(group=GROUP)
+    ]
+    return tuple(sorted(found, key=lambda one: (one.scheme, one.package)))
 
 
 def _package(point: EntryPoint) -> str:
