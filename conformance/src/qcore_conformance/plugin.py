@@ -80,10 +80,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what nobody asked for, and one colour of the tests that are to run in one only."""
-    left_out = [item for item in items if not _is_played(config, item)]
-    if left_out:
+    played = {item: _is_played(config, item) for item in items}
+    if left_out := [item for item in items if not played[item]]:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        items[:] = [item for item in items if played[item]]
 
 
 def _is_played(config: pytest.Config, item: pytest.Item) -> bool:

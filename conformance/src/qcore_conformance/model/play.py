@@ -15,6 +15,7 @@ from concurrent.futures import wait
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 import hypothesis
+from hypothesis import Phase
 from hypothesis.errors import UnsatisfiedAssumption
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
@@ -33,6 +34,8 @@ M = TypeVar("M", bound="Machine")
 
 _rule = cast("Callable[..., Callable[..., Any]]", rule)
 _STEPS = 40
+_PHASES = (Phase.generate, Phase.shrink)
+"""Not the one that explains, which traces every line and whose words nobody sees."""
 
 
 class Game:
@@ -169,7 +172,9 @@ def play(bed: Bed, machine: type[Machine], sequences: int, *, shortening: float 
         run_state_machine_as_test(
             hypothesis.seed(seed)(made),
             settings=hypothesis.settings(
-                settings_of(sequences, _STEPS), verbosity=hypothesis.Verbosity.quiet
+                settings_of(sequences, _STEPS),
+                verbosity=hypothesis.Verbosity.quiet,
+                phases=_PHASES,
             ),
         )
     except BaseException:
