@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
 import qcore
 from qcore_conformance.bed import Bed
-from qcore_conformance.outcomes import NotApplicable
-from qcore_conformance.scenes import LONG, quiet, taken
+from qcore_conformance.outcomes import NotApplicable, Unknown
+from qcore_conformance.scenes import LONG, at_once, quiet, taken
 
 __all__ = [
+    "UNNAMEABLE",
+    "acked_again",
     "arrived",
     "bodies_of",
     "follow",
@@ -15,7 +22,11 @@ __all__ = [
     "long_lease",
     "nothing_follows",
     "two_queues",
+    "won_by_acks",
 ]
+
+UNNAMEABLE = ("a b", "", None, "n" * 129, "*")
+"""What names no queue and no topic."""
 
 
 def two_queues(bed: Bed, *names: str) -> tuple[qcore.Queue, qcore.Queue]:
@@ -63,3 +74,46 @@ def nothing_follows(source: qcore.Queue, target: qcore.Queue) -> None:
     """See that nothing was enqueued: none is there, and none on its way."""
     assert quiet(target)
     assert (source.stats().outbox, target.stats().enqueued) == (0, 0)
+
+
+def acked_again(bed: Bed, source: qcore.Queue, hand: qcore.Delivery) -> None:
+    """Ack what is done by the delivery, by its receipt and elsewhere; none of it counts."""
+    with pytest.raises(qcore.LeaseLost):
+        hand.ack()
+    assert source.ack_many([hand, hand.receipt]) == [False, False]
+    assert bed.connect().queue("q").ack_many([hand.receipt]) == [False]
+
+
+def won_by_acks(
+    bed: Bed, source: qcore.Queue, prepare: Callable[[qcore.Delivery, int], None]
+) -> list[int]:
+    """Let the ack and the retry of one delivery race, many times.
+
+    Args:
+        bed: The test bed.
+        source: The queue ``q``.
+        prepare: Says what the ack of a delivery brings with it; is given the number of the race.
+
+    Returns:
+        The races that the ack won; the jobs of the others are done behind them.
+
+    Raises:
+        Unknown: If one side won every race.
+    """
+    rivals, won, races = [source, bed.connect().queue("q")], list[int](), bed.many(40)
+    for number in range(races):
+        hand = in_hand(bed, source)
+        prepare(hand, number)
+        ack = partial(source.ack_many, [hand])
+        settlement = qcore.Settlement(hand.receipt, qcore.Verb.RETRY)
+        retry = partial(rivals[number % 2].settle_many, [settlement])
+        first, second = at_once(*((ack, retry) if number % 4 < 2 else (retry, ack)))
+        assert sorted([first, second]) == [[False], [True]]
+        if (first if number % 4 < 2 else second) == [True]:
+            won.append(number)
+        else:
+            taken(source).ack()
+    bed.figure("races won by ack", len(won), "races")
+    if len(won) in (0, races):
+        raise Unknown(f"one side won every race: {len(won)}")
+    return won

@@ -14,6 +14,7 @@ from qcore_conformance.marks import invariant
 from qcore_conformance.scenes import CLOCKS, LONG, lined_up, pass_time, quiet, taken
 from qcore_conformance.suite.aftermath import accounted
 from qcore_conformance.suite.following import (
+    UNNAMEABLE,
     arrived,
     bodies_of,
     follow,
@@ -188,11 +189,7 @@ def test_as_many_can_follow_as_one_call_may_enqueue(bed: Bed) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("a b", b""),
-        ("", b""),
-        (None, b""),
-        ("n" * 129, b""),
-        ("*", b""),
+        *((name, b"") for name in UNNAMEABLE),
         ("next", "text"),
         ("next", b"fine", None),
         ("next", b"fine", qcore.NewJob(b"", headers={"a": 1})),  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]

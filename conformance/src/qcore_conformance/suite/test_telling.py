@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +10,16 @@ import pytest
 import qcore
 from qcore_conformance.bed import Bed
 from qcore_conformance.marks import invariant
-from qcore_conformance.outcomes import NotApplicable, NotRun, Unknown
-from qcore_conformance.scenes import LONG, at_once, pass_time, quiet, taken
+from qcore_conformance.outcomes import NotApplicable, NotRun
+from qcore_conformance.scenes import LONG, pass_time, quiet, taken
 from qcore_conformance.suite.aftermath import at_rest
-from qcore_conformance.suite.following import in_hand, long_lease
+from qcore_conformance.suite.following import (
+    UNNAMEABLE,
+    acked_again,
+    in_hand,
+    long_lease,
+    won_by_acks,
+)
 from qcore_conformance.waiting import scaled
 
 _AT_ONCE = 0.5
@@ -147,10 +152,7 @@ def test_an_ack_that_is_made_again_tells_nothing_again(bed: Bed) -> None:
     hand.tell("news", b"once")
     hand.ack()
 
-    with pytest.raises(qcore.LeaseLost):
-        hand.ack()
-    assert source.ack_many([hand, hand.receipt]) == [False, False]
-    assert bed.connect().queue("q").ack_many([hand.receipt]) == [False]
+    acked_again(bed, source, hand)
 
     assert _heard(ear, 1) == ["once"]
 
@@ -175,25 +177,9 @@ def test_of_two_ends_that_race_the_winner_says_whether_anything_is_told(bed: Bed
     """Once if the ack won, and not at all if it came too late."""
     _need(bed, "retry")
     source, ear = bed.queue(), bed.ear("news")
-    rivals, told = [source, bed.connect().queue("q")], list[str]()
-    for round_ in range(bed.many(40)):
-        hand = in_hand(bed, source)
-        hand.tell("news", b"%d" % round_)
-        ack = partial(source.ack_many, [hand])
-        retry = partial(
-            rivals[round_ % 2].settle_many, [qcore.Settlement(hand.receipt, qcore.Verb.RETRY)]
-        )
-        first, second = at_once(*((ack, retry) if round_ % 4 < 2 else (retry, ack)))
-        assert sorted([first, second]) == [[False], [True]]
-        if (first if round_ % 4 < 2 else second) == [True]:
-            told.append(str(round_))
-        else:
-            taken(source).ack()
+    won = won_by_acks(bed, source, lambda hand, number: hand.tell("news", b"%d" % number))
 
-    assert _heard(ear, len(told)) == told
-    bed.figure("races won by an ack that tells", len(told), "races")
-    if len(told) in (0, bed.many(40)):
-        raise Unknown(f"one side won every race: {len(told)}")
+    assert _heard(ear, len(won)) == [str(number) for number in won]
 
 
 @invariant("Q-TELL-01")
@@ -321,11 +307,7 @@ def test_as_much_can_be_told_as_one_call_may_enqueue(bed: Bed) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("a b", b""),
-        ("", b""),
-        (None, b""),
-        ("n" * 129, b""),
-        ("*", b""),
+        *((name, b"") for name in UNNAMEABLE),
         ("news", "text"),
         ("news", None),
         ("news", qcore.NewJob(b"")),
