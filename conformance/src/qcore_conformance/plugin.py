@@ -223,33 +223,37 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, None]:
     """Turn what a test raised into an outcome, and attach it to pytest's report."""
-    made = yield
-    ids = _ids(item)
-    if not ids or (call.when != "call" and call.excinfo is None):
+    if not _ids(item) or (call.when != "call" and call.excinfo is None):
+        yield
         return
-    report = cast("pytest.TestReport", made.get_result())
     error = None if call.excinfo is None else call.excinfo.value
     outcome = _outcome(call.when, error)
+    if call.excinfo is not None and outcome in _RAISED.values():
+        # Otherwise pytest would look through the sources, to show what did not fail.
+        skipped = pytest.skip.Exception(str(error)).with_traceback(call.excinfo.tb)
+        call.excinfo = pytest.ExceptionInfo[BaseException].from_exception(skipped)
+    made = yield
+    _note(cast("pytest.TestReport", made.get_result()), item, outcome, error)
+
+
+def _note(
+    report: pytest.TestReport, item: pytest.Item, outcome: Outcome, error: BaseException | None
+) -> None:
     waivers: Mapping[str, Waiver] = item.stash.get(_WAIVERS, _NO_WAIVERS)
-    ids = _promised(item) or ids
+    ids = _promised(item) or _ids(item)
     if outcome is Outcome.FAIL and all(one in waivers and not waivers[one].expired for one in ids):
         report.outcome = "skipped"
         report.wasxfail = f"reason: {waivers[ids[0]]}"
     elif outcome in _RAISED.values():
-        report.outcome = "skipped"
         path, line, _ = item.location
         report.longrepr = (path, line or 0, f"{outcome}: {error}")
-    report.user_properties.append(
-        (
-            RESULT,
-            {
-                "ids": ids,
-                "outcome": str(outcome),
-                "why": str(error or ""),
-                "waived": {one: waivers[one].as_text() for one in ids if one in waivers},
-            },
-        )
-    )
+    why = {
+        "ids": ids,
+        "outcome": str(outcome),
+        "why": str(error or ""),
+        "waived": {one: waivers[one].as_text() for one in ids if one in waivers},
+    }
+    report.user_properties.append((RESULT, why))
 
 
 def _outcome(when: str, error: BaseException | None) -> Outcome:
