@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import pytest
 
@@ -29,16 +29,16 @@ def test_the_list_as_json_holds_every_capability_at_best(shell: Command) -> None
 
 
 def test_an_adapter_that_cannot_be_imported_is_listed_with_the_reason(
-    shell: Command, monkeypatch: pytest.MonkeyPatch
+    shell: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One broken package must not hide the others."""
-    broken = EntryPoint("acme", "qcore_acme_absent:adapter", registry.GROUP)
-    known = entry_points(group=registry.GROUP)
-
-    def with_broken(*, group: str) -> list[EntryPoint]:
-        return [*known, broken] if group == registry.GROUP else []
-
-    monkeypatch.setattr(registry, "entry_points", with_broken)
+    info = tmp_path / "qcore_acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: qcore-acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        f"[{registry.GROUP}]\nacme = qcore_acme_absent:adapter\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     rows = {row["scheme"]: row for row in shell.rows("adapters")}
     assert "cannot be imported" in rows["acme"]["problem"]
     assert rows["memory"]["problem"] is None
