@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs/conformance/index.md"
 PAGE = ROOT / "docs/conformance/extra/conformance-report.html"
 BEGIN, END = "<!-- runs -->", "<!-- /runs -->"
-DESIGNS = ("list", "streams", "pubsub")
+DESIGNS = ("list://", "streams://", "streams://?mode=log", "pubsub://")
+WITHIN = ("memory://conformance", "memory://conformance?mode=log", "memory+pubsub://conformance")
 
 
 class Run(NamedTuple):
@@ -38,14 +39,15 @@ class Run(NamedTuple):
     @property
     def name(self) -> str:
         """What it is called on the command line and in the table."""
-        return f"{self.url.partition(':')[0]} {self.server}".strip()
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}{''.join(rest.partition('?')[1:])} {self.server}".strip()
 
 
 def runs(folder: Path) -> Iterator[Run]:
     """Every adapter that this project has, on every server of this machine, the newest first."""
-    yield Run("memory://conformance", "")
+    yield from (Run(url, "") for url in WITHIN)
     for binary in reversed(available_servers()):
-        yield from (Run(f"redis+{design}://", binary.name) for design in DESIGNS)
+        yield from (Run(f"redis+{design}", binary.name) for design in DESIGNS)
     yield Run(f"sqlite://{folder}/jobs.db", "")
 
 

@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import qcore
 
 from .contract import contract
 from .harness import Harness
-from .harnesses import harness_for
+from .harnesses import harness_for, mode_of
 from .notes import read_notes, suite_facts
 from .pages import as_html
 from .publishing import as_json, as_markdown, verdict
@@ -77,7 +78,8 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
         options += [] if alternate is None else [f"--qcore-alternate={alternate}"]
         options += [f"--qcore-contract={version}"] if version else []
         _run_suite(url, place, options)
-        tally = _tally(harness, place / "outcomes.json", version, tier=tier, seed=seed)
+        header = {"tier": f"0-{tier} of 4", "seed": seed}
+        tally = _tally(harness, url, place / "outcomes.json", version, header)
         (place / "conformance.json").write_text(json.dumps(as_json(tally), indent=1))
         (place / "conformance.md").write_text(as_markdown(tally))
         (place / "conformance.html").write_text(as_html([as_json(tally)]))
@@ -115,7 +117,9 @@ def _run_suite(url: str, place: Path, options: list[str]) -> None:
         )
 
 
-def _tally(harness: Harness, notes: Path, version: str, *, tier: int, seed: int) -> Tally:
+def _tally(
+    harness: Harness, url: str, notes: Path, version: str, header: Mapping[str, Any]
+) -> Tally:
     waivers = read_waivers(harness.waivers, datetime.now(UTC).date())
     harness.start()
     try:
@@ -123,11 +127,10 @@ def _tally(harness: Harness, notes: Path, version: str, *, tier: int, seed: int)
             capabilities = connection.capabilities
     finally:
         harness.stop()
-    header: dict[str, Any] = {
-        "adapter": capabilities.adapter,
+    header = {
+        "adapter": f"{capabilities.adapter}{mode_of(url)}",
         **suite_facts(),
         "server": dict(capabilities.facts),
-        "tier": f"0-{tier} of 4",
-        "seed": seed,
+        **header,
     }
     return tallied(read_notes(notes), capabilities, header, waivers=waivers, version=version)

@@ -21,7 +21,7 @@ from .harness import Harness, UrlHarness
 from .redis_faults import RedisFaults
 from .servers import Binary, Server, available_servers, newest
 
-__all__ = ["GROUP", "MemoryHarness", "RedisHarness", "ServedRedis", "harness_for"]
+__all__ = ["GROUP", "MemoryHarness", "RedisHarness", "ServedRedis", "harness_for", "mode_of"]
 
 GROUP = "qcore.harnesses"
 
@@ -33,9 +33,9 @@ _OF_QUEUES = frozenset({one.name for one in (*COMMON_PARAMETERS, *LOG_PARAMETERS
 _CLAIMS = Path(__file__).with_name("claims")
 
 
-def _mode_of(url: str) -> str:
-    """What makes a URL that of a log, to go behind other parameters; empty for other queues."""
-    return "&mode=log" if "mode=log" in re.split("[?&]", url) else ""
+def mode_of(url: str) -> str:
+    """What makes a URL that of a log, to go behind its scheme; empty for other queues."""
+    return "?mode=log" if "mode=log" in re.split("[?&]", url) else ""
 
 
 def _listening(url: str, scheme: str) -> str:
@@ -50,7 +50,7 @@ class MemoryHarness(UrlHarness):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._mode = _mode_of(url)
+        self._mode = mode_of(url).replace("?", "&")
         self._design = "memory+pubsub" if self.scheme == "memory+pubsub" else "memory"
         self.claims = _CLAIMS / f"{self._design}{'-log' if self._mode else ''}.toml"
 
@@ -89,7 +89,7 @@ class RedisHarness(UrlHarness):
         super().__init__(url)
         self._binary = binary
         self._design = self.scheme.partition("+")[2].partition("+")[0]
-        self._mode = _mode_of(url)
+        self._mode = mode_of(url).replace("?", "&")
         self.claims = _CLAIMS / f"redis+{self._design}{'-log' if self._mode else ''}.toml"
         self.reference = self.owned
         self._anchor: qcore.Connection | None = None
@@ -239,14 +239,14 @@ def harness_for(url: str, server: str = "") -> Harness:
     Args:
         url: The URL of the adapter.
         server: The name of a server, such as ``redis-6.2.14``, that is started for the adapter;
-            of the URL only the scheme counts then.
+            of the URL only the scheme and ``mode`` count then.
 
     Raises:
         LookupError: If there is no such server, or it is none for this adapter.
     """
     scheme = url.partition("://")[0]
     if server:
-        return _served(scheme, server)
+        return _served(url, server)
     for point in entry_points(group=GROUP):
         if scheme == point.name:
             made: Harness = point.load()(url)
@@ -254,11 +254,12 @@ def harness_for(url: str, server: str = "") -> Harness:
     return _BUILT_IN.get(scheme.partition("+")[0], UrlHarness)(url)
 
 
-def _served(scheme: str, server: str) -> ServedRedis:
+def _served(url: str, server: str) -> ServedRedis:
+    scheme = url.partition("://")[0]
     family, _, design = scheme.partition("+")
     if family != "redis":
         raise LookupError(f"{scheme} does not run on a server of the suite's own")
     binaries = {binary.name: binary for binary in available_servers()}
     if server not in binaries:
         raise LookupError(f"there is no server {server!r} here, but {', '.join(binaries)}")
-    return ServedRedis(design.removesuffix("+embedded"), binaries[server])
+    return ServedRedis(f"{design.removesuffix('+embedded')}{mode_of(url)}", binaries[server])
