@@ -213,10 +213,14 @@ def cluster_of_three(binary: Binary | None = None) -> Generator[Cluster]:
 
 
 def agrees(server: Server) -> Callable[[], bool]:
-    """Whether a node knows of three, and of all slots."""
+    """Whether a node knows of all slots, and can pass on to the two others what it is told."""
 
     def agreed() -> bool:
-        text = as_bytes(server.cli("CLUSTER", "INFO"))
-        return b"cluster_state:ok" in text and b"cluster_known_nodes:3" in text
+        nodes = as_bytes(server.cli("CLUSTER", "NODES")).splitlines()
+        linked = [
+            row for row in nodes if row.split()[7] == b"connected" and b"handshake" not in row
+        ]
+        state = as_bytes(server.cli("CLUSTER", "INFO"))
+        return b"cluster_state:ok" in state and len(nodes) == len(linked) == 3
 
     return agreed

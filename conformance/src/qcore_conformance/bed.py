@@ -13,8 +13,8 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from functools import cached_property
+from concurrent.futures import Future, wait
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -213,6 +213,21 @@ class Bed:
             raise NotApplicable("a second process shares nothing with this one")
         self.need_tier(1)
         return self._exits.enter_context(Worker(act, url or self.url, self.colour, *args, **kwargs))
+
+    def freeze(self, worker: Worker[...]) -> None:
+        """Freeze a process; between its calls, if within one it keeps all others out."""
+        worker.pause()
+        if not self.harness.exclusive:
+            return
+        queue = self.connect(colour=Colour.SYNC).queue("between-calls")
+        while True:
+            looked = self.start(partial(queue.reserve, timeout=0.0))
+            wait([looked], scaled(0.5))
+            if looked.done() and looked.exception() is None:
+                return
+            worker.resume()
+            wait([looked], scaled(10.0))
+            worker.pause()
 
     def worker(
         self, script: Path, *, url: str | None = None, name: str = "w1", **env: str

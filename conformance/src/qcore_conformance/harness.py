@@ -41,6 +41,8 @@ class Harness:
             connection; cuts are aimed at them. All requests if empty.
         idle_rate: Requests a second that one idle consumer makes at most; 0 if none is declared.
         faults: What else can be done to a server of ``server``.
+        exclusive: Whether a process keeps all others out while it is in a call, as one does that
+            has locked a file; it is frozen between its calls then.
     """
 
     scheme: str = ""
@@ -53,6 +55,7 @@ class Harness:
     requests: frozenset[str] = frozenset()
     idle_rate: float = 0.0
     faults: Faults = Faults()
+    exclusive: bool = False
 
     def start(self) -> None:
         """Bring up what the adapter needs; called once."""

@@ -21,17 +21,27 @@ def test_jobs_taken_ahead_do_not_run_out_while_they_wait(bed: Bed) -> None:
 
     with queue.consume(prefetch=20, lease=lease) as consumer:
         delivery = taking_ahead(consumer, queue, 4)
-        if bed.claims("stats") and queue.stats().held < 2:
+        ahead = 4 - _left(other)
+        if ahead < 2:
             raise NotApplicable("this adapter takes nothing ahead")
-        for place in range(4):
+        for place in range(ahead):
             started.append(delivery.job.id)
             assert quiet(other, lease / 3)
             delivery.ack()
-            if place < 3:
+            if place < ahead - 1:
                 delivery = next(consumer)
 
-    assert len(set(started)) == 4
+    assert len(set(started)) == ahead
     assert quiet(other, lease + bed.slack)
+
+
+def _left(queue: qcore.Queue) -> int:
+    """Take and ack what nobody has taken yet; how many that were."""
+    count = 0
+    while (delivery := queue.reserve(timeout=0.0)) is not None:
+        delivery.ack()
+        count += 1
+    return count
 
 
 @invariant("Q-LEASE-07")

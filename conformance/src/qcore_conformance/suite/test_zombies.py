@@ -38,7 +38,7 @@ def test_whatever_a_zombie_tries_is_refused_and_changes_nothing(
     queue, ways = bed.queue(), _ways(bed)
     queue.enqueue_many([way.encode() for way in ways])
     zombie = bed.act(settling.settle_each_its_own_way, "", ways, lease_of(bed)).ready()
-    zombie.pause()
+    bed.freeze(zombie)
     coming = arrivals(bed, queue, horizon(bed, lease_of(bed)))
     found = [came.delivery for came in islice(coming, len(ways))]
     assert sorted(one.job.body.decode() for one in found) == sorted(ways)
@@ -66,7 +66,7 @@ def test_a_zombie_starts_nothing_that_it_had_taken_ahead(bed: Bed) -> None:
     zombie = bed.act(settling.consume_again, "", count, lease).ready()
     if bed.claims("stats") and queue.stats().held < count:
         raise NotApplicable("this adapter takes nothing ahead")
-    zombie.pause()
+    bed.freeze(zombie)
     found = collect(bed, queue, count, horizon(bed, lease))
     assert sum(counts(bed, [came]) == {FRESH} for came in found) >= count - 1
 
@@ -87,7 +87,7 @@ def test_a_zombie_learns_that_it_lost_its_job_before_it_settles(bed: Bed) -> Non
     queue = bed.queue()
     job_id = queue.enqueue(b"")
     zombie = bed.act(settling.see_the_loss, "", lease_of(bed)).ready()
-    zombie.pause()
+    bed.freeze(zombie)
     (came,) = collect(bed, queue, 1)
     assert came.delivery.job.id == job_id
 
@@ -107,7 +107,7 @@ def test_a_worker_that_is_frozen_for_less_than_its_lease_loses_nothing(bed: Bed)
     queue.enqueue(b"")
     worker = bed.act(settling.stop_and_ack, "", lease).ready()
     for _ in range(3):
-        worker.pause()
+        bed.freeze(worker)
         assert quiet(queue, 0.3 * lease)
         worker.resume()
         assert quiet(queue, 0.4 * lease)
