@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import attrs
 from redis.crc import key_slot
 
+import qcore
 from qcore_conformance.client import ServerError
 from qcore_conformance.resp import Value
 from qcore_conformance.servers import Binary, Server, Setting
@@ -208,19 +209,37 @@ def cluster_of_three(binary: Binary | None = None) -> Generator[Cluster]:
             servers[0].cli("CLUSTER", "MEET", "127.0.0.1", server.tcp.port)
         for server in servers:
             wait_until(agrees(server), within=60.0, what="the nodes agree")
+        for server in servers:
+            hears_all(server, servers)
         ids = [as_bytes(server.cli("CLUSTER", "MYID")).decode() for server in servers]
         yield Cluster(servers, ids)
 
 
 def agrees(server: Server) -> Callable[[], bool]:
-    """Whether a node knows of all slots, and can pass on to the two others what it is told."""
+    """Whether a node knows of three, and of all slots."""
 
     def agreed() -> bool:
-        nodes = as_bytes(server.cli("CLUSTER", "NODES")).splitlines()
-        linked = [
-            row for row in nodes if row.split()[7] == b"connected" and b"handshake" not in row
-        ]
-        state = as_bytes(server.cli("CLUSTER", "INFO"))
-        return b"cluster_state:ok" in state and len(nodes) == len(linked) == 3
+        text = as_bytes(server.cli("CLUSTER", "INFO"))
+        return b"cluster_state:ok" in text and b"cluster_known_nodes:3" in text
 
     return agreed
+
+
+def hears_all(server: Server, others: Sequence[Server]) -> None:
+    """Wait until a node is told what is said on others: a line that is being laid loses it."""
+    missing = {b"%d" % place for place in range(len(others))}
+    with ExitStack() as stack:
+        ear, *mouths = (
+            stack.enter_context(qcore.connect(one.tcp.url("redis+pubsub"))).queue("ready")
+            for one in (server, *others)
+        )
+        ear.subscribe()
+
+        def told() -> bool:
+            for place, mouth in enumerate(mouths):
+                mouth.enqueue(b"%d" % place)
+            while (heard := ear.reserve(timeout=0.05)) is not None:
+                missing.discard(heard.job.body)
+            return not missing
+
+        wait_until(told, within=60.0, what="the nodes pass on what is said")
