@@ -14,7 +14,7 @@ import attrs
 from qcore import Capabilities
 
 from .bed import Figure
-from .contract import VERSION, Invariant, contract
+from .contract import VERSION, Invariant, Scope, contract, scope_of
 from .outcomes import Outcome, worst
 from .waivers import Waiver, waived
 
@@ -58,6 +58,8 @@ class Finding:
         """The first reason that somebody gave for this outcome."""
         if self.waiver:
             return self.waiver
+        if not self.tests and self.outcome is Outcome.REFUSES:
+            return "the adapter does not claim it"
         reasons = (one.why for one in self.tests if one.outcome is self.outcome and one.why)
         return next(reasons, "" if self.tests else "no test of this version checks it")
 
@@ -132,7 +134,7 @@ def tallied(
         for one in outcome.ids:
             by_id.setdefault(one, []).append(outcome)
     findings = [
-        _finding(invariant, by_id[name], (waivers or {}).get(name))
+        _finding(invariant, by_id[name], (waivers or {}).get(name), capabilities)
         for name, invariant in contract(version).items()
     ]
     names = dict.fromkeys(one.invariant.capability for one in findings)
@@ -140,8 +142,16 @@ def tallied(
     return Tally({"contract": version or VERSION, **header}, findings, rows)
 
 
-def _finding(invariant: Invariant, tests: Sequence[TestOutcome], waiver: Waiver | None) -> Finding:
-    outcome, why = waived(waiver, [test.outcome for test in tests])
+def _finding(
+    invariant: Invariant,
+    tests: Sequence[TestOutcome],
+    waiver: Waiver | None,
+    capabilities: Capabilities,
+) -> Finding:
+    outcomes = [test.outcome for test in tests]
+    if not tests and scope_of(invariant, capabilities) is Scope.REFUSED:
+        outcomes = [Outcome.REFUSES]
+    outcome, why = waived(waiver, outcomes)
     return Finding(invariant, outcome, tests, why)
 
 
