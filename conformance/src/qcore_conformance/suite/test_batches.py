@@ -141,16 +141,16 @@ def test_each_job_of_a_batch_has_a_lease_of_its_own(bed: Bed) -> None:
     """An ack of some does not keep the others, nor does it end them."""
     if not bed.claims("lease"):
         raise NotApplicable(f"{bed.capabilities.adapter} has no leases")
-    queue = bed.queue()
+    queue, lease = bed.queue(), 2 * bed.lease
     queue.enqueue_many([b"%d" % number for number in range(4)])
-    batch = queue.reserve_many(4, timeout=scaled(5.0), lease=bed.lease)
+    batch = queue.reserve_many(4, timeout=scaled(5.0), lease=lease)
     if bed.claims("extend"):
         batch[3].extend(LONG)
 
     assert queue.ack_many(batch[:1]) == [True]
 
     again: list[bytes] = []
-    while delivery := queue.reserve(timeout=bed.lease + bed.slack):
+    while delivery := queue.reserve(timeout=lease + bed.slack):
         delivery.ack()
         again.append(delivery.job.body)
     ran_out = batch[1:3] if bed.claims("extend") else batch[1:]

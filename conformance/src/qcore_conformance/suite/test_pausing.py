@@ -72,15 +72,15 @@ def test_other_queues_go_on(bed: Bed) -> None:
 def test_what_is_in_hand_goes_on(bed: Bed, verb: str) -> None:
     """Each holder can end it in every way, and keep it for longer."""
     _need(bed, *(["lease"] if verb == "ack" else [verb]))
-    queue = bed.queue()
+    queue, lease = bed.queue(), 2 * bed.lease
     queue.enqueue(b"")
-    delivery = taken(queue, bed.lease)
+    delivery = taken(queue, lease if verb == "extend" else LONG)
     queue.pause()
 
     getattr(delivery, verb)(*{"dead_letter": ("why",), "extend": (LONG,)}.get(verb, ()))
 
     if verb == "extend":
-        pass_time(time.monotonic() + bed.lease + bed.slack)
+        pass_time(time.monotonic() + lease + bed.slack)
         delivery.ack()
     assert quiet(queue)
     queue.resume()
