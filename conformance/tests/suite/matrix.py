@@ -42,8 +42,11 @@ _SMOKE = frozenset(
     }
 )  # fmt: skip
 _LOG = frozenset(
-    {"Q-CAP-02", "Q-CAP-03", "Q-FAN-01", "Q-FAN-02", "Q-FAN-03", "Q-HIST-01", "Q-HIST-02"}
-)
+    {
+        "Q-CAP-02", "Q-CAP-03", "Q-FAN-01", "Q-FAN-02", "Q-FAN-03", "Q-HIST-01", "Q-HIST-02",
+        "Q-MODEL-01",
+    }
+)  # fmt: skip
 _LEASES = frozenset({"Q-ACK-01", "Q-ACK-03", "Q-ATT-01", "Q-DLQ-03", "Q-REL-02", "Q-RES-01"})
 
 

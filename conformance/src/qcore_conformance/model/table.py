@@ -243,8 +243,8 @@ class Table(Machine):
 
     def has(self, place: Place) -> bool:
         """Whether the adapter has such a state."""
-        needed = {Place.DELAYED: "delay", Place.DEAD: "dead_letter"}.get(place)
-        return needed is None or self.bed.claims(needed)
+        needed = {Place.DELAYED: ("delay", "retry"), Place.DEAD: ("dead_letter",)}.get(place)
+        return needed is None or any(map(self.bed.claims, needed))
 
     def count(self, line: int) -> None:
         """See whether the counts are allowed."""

@@ -101,7 +101,7 @@ def test_a_server_that_stands_still_loses_nothing_and_doubles_only_what_ran_out(
 def test_a_lease_runs_on_while_the_server_stands_still(bed: Bed, leases: float) -> None:
     """Half a lease later the job is still ours; two leases later it is somebody else's."""
     server, queue = _durable(bed, "lease", "fenced")
-    lease = 2 * bed.lease
+    lease = 4 * bed.lease
     queue.enqueue(b"0")
     held = taken(queue, lease)
 
