@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 # Most tests wait most of the time.
-WORKERS ?= $(shell expr 5 '*' $$(getconf _NPROCESSORS_ONLN) / 2)
+WORKERS ?= $(shell expr 3 '*' $$(getconf _NPROCESSORS_ONLN))
 MINUTES ?= 1
 
 VENV := .venv
