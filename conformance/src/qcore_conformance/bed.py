@@ -215,12 +215,16 @@ class Bed:
         return self._exits.enter_context(Worker(act, url or self.url, self.colour, *args, **kwargs))
 
     def freeze(self, worker: Worker[...]) -> None:
-        """Freeze a process; between its calls, if within one it keeps all others out."""
+        """Freeze a process; between its calls, if within one it keeps all others out.
+
+        Raises:
+            Unknown: If it was within a call each time.
+        """
         worker.pause()
         if not self.harness.exclusive:
             return
         queue = self.connect(colour=Colour.SYNC).queue("between-calls")
-        while True:
+        for _ in range(20):
             looked = self.start(partial(queue.reserve, timeout=0.0))
             wait([looked], scaled(0.5))
             if looked.done() and looked.exception() is None:
@@ -228,6 +232,7 @@ class Bed:
             worker.resume()
             wait([looked], scaled(10.0))
             worker.pause()
+        raise Unknown("the process keeps others out whenever it is frozen")
 
     def worker(
         self, script: Path, *, url: str | None = None, name: str = "w1", **env: str
