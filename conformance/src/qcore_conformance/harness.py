@@ -127,6 +127,6 @@ class UrlHarness(Harness):
         self.scheme = url.partition("://")[0]
 
     def url(self, namespace: str) -> str:
-        """The same URL with a namespace and a short lease of its own."""
+        """The same URL with a namespace of its own."""
         joint = "&" if "?" in self._url else "?"
         return f"{self._url}{joint}namespace={namespace}"
