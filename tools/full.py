@@ -3,8 +3,9 @@
 Each run is a process of its own, with nothing scaled down; together they take hours. The report
 goes into ``docs/conformance``: a table for the page, and the page that each cell opens.
 
-Usage: ``python tools/full.py [--only WORD]… [OPTION…]``; a run takes part if its name contains one
-of the words, and further options go to ``qcore conformance``.
+Usage: ``python tools/full.py [--only WORD]… [--reports FOLDER] [OPTION…]``; a run takes part if its
+name contains one of the words, and further options go to ``qcore conformance``. Reports stay in the
+folder, and those that earlier runs left there are published as well: the hours can be split.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,11 @@ class Run(NamedTuple):
     server: str
 
     @property
+    def folder(self) -> str:
+        """What the folder of its report is called."""
+        return re.sub(r"[^\w.+-]", "-", self.name)
+
+    @property
     def name(self) -> str:
         """What it is called on the command line and in the table."""
         scheme, _, rest = self.url.partition("://")
@@ -51,14 +57,25 @@ def runs(folder: Path) -> Iterator[Run]:
     yield Run(f"sqlite://{folder}/jobs.db", "")
 
 
-def play(run: Run, folder: Path, options: Sequence[str]) -> dict[str, Any]:
-    """Play one run, and read its report."""
-    report = folder / run.name.replace(" ", "-")
+def play(run: Run, reports: Path, options: Sequence[str]) -> None:
+    """Play one run, which leaves its report."""
+    report = reports / run.folder
     words = [sys.executable, "-m", "qcore", "conformance", run.url, "--report", str(report)]
     words += [f"--server={run.server}"] if run.server else []
     done = subprocess.run([*words, *options], capture_output=True, text=True, check=False)  # noqa: S603
     print(f"{run.name}: {done.stderr.strip().splitlines()[-1]}", flush=True)
-    found: dict[str, Any] = json.loads((report / "conformance.json").read_text())
+
+
+def reported(chosen: Iterable[Run], reports: Path) -> list[tuple[Run, dict[str, Any]]]:
+    """The reports of the runs that were played, now or before.
+
+    Raises:
+        SystemExit: If they are not of one suite, so that no table could hold them all.
+    """
+    files = [(run, reports / run.folder / "conformance.json") for run in chosen]
+    found = [(run, json.loads(file.read_text())) for run, file in files if file.exists()]
+    if len({(report["header"]["suite"], report["header"]["tier"]) for _, report in found}) > 1:
+        raise SystemExit(f"{reports} has reports of several suites or tiers; remove the older ones")
     return found
 
 
@@ -79,15 +96,15 @@ def main() -> int:
     """Do it; 1 if an adapter does not conform."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--reports", type=Path)
     known, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="qcore-") as temporary:
         folder = Path(temporary)
-        wanted = [
-            run
-            for run in runs(folder)
-            if not known.only or any(word in run.name for word in known.only)
-        ]
-        found = [(run, play(run, folder, options)) for run in wanted]
+        reports: Path = known.reports or folder
+        for run in runs(folder):
+            if not known.only or any(word in run.name for word in known.only):
+                play(run, reports, options)
+        found = reported(runs(folder), reports)
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(as_html([report for _, report in found]))
     header = found[0][1]["header"]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from qcore_conformance.binaries import available_servers
-from tools.full import DESIGNS, WITHIN, Run, runs, table
+from tools.full import DESIGNS, WITHIN, Run, reported, runs, table
 
 
 def report(adapter: str, *, conforms: bool, **counts: int) -> dict[str, Any]:
@@ -27,3 +30,23 @@ def test_a_run_has_a_line_that_says_how_it_ended() -> None:
         "| `memory` | - | conforms | 5 | 0 | 0 | 2 |",
         "| `redis+list` | redis-6 | **does not conform** | 0 | 0 | 0 | 0 |",
     ]
+
+
+def test_runs_of_two_suites_are_not_put_into_one_table(tmp_path: Path) -> None:
+    """One of them did not see what the other one asked."""
+    chosen = [Run("memory://x", ""), Run("redis+list://", "redis-6"), Run("sqlite:///x", "")]
+    _left(tmp_path, chosen[0], suite="0.1.0 (new)")
+    _left(tmp_path, chosen[1], suite="0.1.0 (new)")
+    assert [run for run, _ in reported(chosen, tmp_path)] == chosen[:2]
+
+    _left(tmp_path, chosen[1], suite="0.1.0 (old)")
+    with pytest.raises(SystemExit, match="several suites"):
+        reported(chosen, tmp_path)
+
+
+def _left(reports: Path, run: Run, suite: str) -> None:
+    """Leave the report of a run in its folder."""
+    folder = reports / run.folder
+    folder.mkdir(exist_ok=True)
+    header = {"header": {"suite": suite, "tier": "0-4 of 4"}}
+    (folder / "conformance.json").write_text(json.dumps(header))
