@@ -9,6 +9,9 @@ import pathlib
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 
 import qcore
@@ -50,8 +53,37 @@ def told(name: str, group: qcore.Queue, ledger: pathlib.Path, entries: int) -> b
     return len(rows) == entries and not again
 
 
+def started(ctx: SpawnContext, name: str, ledger: pathlib.Path) -> BaseProcess:
+    """Begin one more consumer of a service."""
+    process = ctx.Process(target=read, args=(name, ledger))
+    process.start()
+    return process
+
+
+def disturb(
+    groups: dict[str, qcore.Queue], billing: list[BaseProcess], again: Callable[[], BaseProcess]
+) -> int:
+    """Kill consumers of billing until both services have everything; says how many."""
+    kills, done, end = 0, 0, time.monotonic() + LONGEST
+    while any(group.stats().lag for group in groups.values()) and time.monotonic() < end:
+        time.sleep(0.1)
+        if kills < KILLS and (now := groups["billing"].stats().acked) > done:
+            # Whoever begins again gets something done before the next kill.
+            kills, done = kills + 1, now
+            end_all([billing.pop(0)])
+            billing.append(again())
+    return kills
+
+
+def end_all(processes: list[BaseProcess]) -> None:
+    """Kill them, and wait until they are gone."""
+    for process in processes:
+        process.kill()
+        process.join()
+
+
 def main(entries: int) -> None:
-    """Kill consumers of billing until both services have everything, and count."""
+    """Let two services work off what is enqueued while one of them is disturbed, and count."""
     ctx = mp.get_context("spawn")
     folder = pathlib.Path(tempfile.mkdtemp())
     connection = qcore.connect(URL, require=["groups", "history"])
@@ -60,29 +92,17 @@ def main(entries: int) -> None:
     for group in groups.values():
         group.subscribe("new")
 
-    def start(name: str) -> BaseProcess:
-        process = ctx.Process(target=read, args=(name, folder / name))
-        process.start()
-        return process
-
-    services = {name: [start(name) for _ in range(CONSUMERS)] for name in groups}
+    services = {
+        name: [started(ctx, name, folder / name) for _ in range(CONSUMERS)] for name in groups
+    }
     ids: list[str] = []
     for at in range(0, entries, BATCH):
         part = range(at, min(entries, at + BATCH))
         ids += queue.enqueue_many(str(number).encode() for number in part)
-    kills, done, end = 0, 0, time.monotonic() + LONGEST
-    while any(group.stats().lag for group in groups.values()) and time.monotonic() < end:
-        time.sleep(0.1)
-        if kills < KILLS and (now := groups["billing"].stats().acked) > done:
-            # Whoever begins again gets something done before the next kill.
-            kills, done = kills + 1, now
-            victim = services["billing"].pop(0)
-            victim.kill()
-            victim.join()
-            services["billing"].append(start("billing"))
-    for process in (*services["billing"], *services["shipping"]):
-        process.kill()
-        process.join()
+    again = partial(started, ctx, "billing", folder / "billing")
+    kills = disturb(groups, services["billing"], again)
+    for processes in services.values():
+        end_all(processes)
 
     undisturbed = [told(name, group, folder / name, entries) for name, group in groups.items()]
     middle = entries // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -337,39 +337,13 @@ def test_moving_to_and_fro_loses_and_doubles_nothing(bed: Bed) -> None:
     _two(bed, "release")
     share = bed.many(60, 20)
 
-    def produce(name: str) -> Callable[[], list[str]]:
-        def act() -> list[str]:
-            line, ids = bed.connect().queue(name), list[str]()
-            for _ in range(share):
-                ids += line.enqueue_many([b"", b""])
-            return ids
-
-        return act
-
-    def move(here: str, there: str) -> list[str]:
-        line = bed.connect().queue(here)
-        for _ in range(share):
-            line.move(there, limit=random.choice([None, 1, 7]))
-        return []
-
-    def consume(name: str) -> list[str]:
-        line, ids = bed.connect().queue(name), list[str]()
-        while batch := line.reserve_many(random.randint(1, 5), timeout=scaled(1.0)):
-            *done, last = batch
-            last.release()
-            assert all(line.ack_many(done))
-            ids += [delivery.job.id for delivery in done]
-            if not done and random.random() < 0.3:
-                break
-        return ids
-
     one, other, _, _, *came = at_once(
-        produce("q"),
-        produce("other"),
-        lambda: move("q", "other"),
-        lambda: move("other", "q"),
-        lambda: consume("q"),
-        lambda: consume("other"),
+        partial(_produced, bed, "q", share),
+        partial(_produced, bed, "other", share),
+        partial(_moved, bed, "q", "other", share),
+        partial(_moved, bed, "other", "q", share),
+        partial(_consumed, bed, "q"),
+        partial(_consumed, bed, "other"),
     )
     lines = [bed.queue("q"), bed.queue("other")]
     for line in lines:
@@ -379,6 +353,33 @@ def test_moving_to_and_fro_loses_and_doubles_nothing(bed: Bed) -> None:
     assert Counter([*came[0], *came[1], *rest]) == Counter(one + other)
     assert sum(line.stats().enqueued for line in lines) == 4 * share
     assert sum(line.stats().acked for line in lines) == 4 * share
+
+
+def _produced(bed: Bed, name: str, times: int) -> list[str]:
+    """Enqueue two jobs, so many times."""
+    line = bed.connect().queue(name)
+    return [job_id for _ in range(times) for job_id in line.enqueue_many([b"", b""])]
+
+
+def _moved(bed: Bed, here: str, there: str, times: int) -> list[str]:
+    """Move a few jobs, or all, so many times."""
+    line = bed.connect().queue(here)
+    for _ in range(times):
+        line.move(there, limit=random.choice([None, 1, 7]))
+    return []
+
+
+def _consumed(bed: Bed, name: str) -> list[str]:
+    """Ack what comes but the last of each batch, which is given back."""
+    line, ids = bed.connect().queue(name), list[str]()
+    while batch := line.reserve_many(random.randint(1, 5), timeout=scaled(1.0)):
+        *done, last = batch
+        last.release()
+        assert all(line.ack_many(done))
+        ids += [delivery.job.id for delivery in done]
+        if not done and random.random() < 0.3:
+            break
+    return ids
 
 
 @invariant("Q-MOVE-02")
