@@ -72,14 +72,17 @@ class RecordedQueue:
 def busy_hour(bed: Bed, folder: Path, share: int, priorities: Sequence[int] = (0,)) -> Report:
     """Let three producers with ``share`` jobs each, and four consumers, work side by side.
 
+    Half of the jobs are there before anybody consumes: in a queue that is always short nothing
+    can be overtaken.
+
     Returns:
         What the checker says; that every job was acked has been seen.
     """
 
-    def produce(name: str) -> int:
+    def produce(name: str, jobs: int) -> int:
         with History(folder, name) as history:
             queue = RecordedQueue(bed.connect().queue("q"), history)
-            for number in range(share):
+            for number in range(jobs):
                 queue.enqueue(f"{name}-{number}", priority=random.choice(priorities))
         return 0
 
@@ -93,7 +96,9 @@ def busy_hour(bed: Bed, folder: Path, share: int, priorities: Sequence[int] = (0
         return acked
 
     bed.queue().subscribe()
-    producers = [partial(produce, f"p{number}") for number in range(3)]
+    early = share // 2
+    at_once(*(partial(produce, f"early{number}", early) for number in range(3)))
+    producers = [partial(produce, f"late{number}", share - early) for number in range(3)]
     consumers = [partial(consume, f"c{number}") for number in range(4)]
     acked = sum(at_once(*producers, *consumers))
     if acked != 3 * share:
