@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_an_adapter_that_cannot_be_imported_is_listed_with_the_reason(
     (info / "entry_points.txt").write_text(
         f"[{registry.GROUP}]\nacme = qcore_acme_absent:adapter\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     rows = {row["scheme"]: row for row in shell.rows("adapters")}
     assert "cannot be imported" in rows["acme"]["problem"]
     assert rows["memory"]["problem"] is None
