@@ -11,6 +11,7 @@ import time
 # Loaded first: what reports a lost socket must not be cut short in it.
 import tracemalloc  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from collections.abc import Generator
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -34,21 +35,43 @@ class Alarm:
 
     Attributes:
         rang_at: When it rang last, on the monotonic clock.
+        is_deaf: Whether the main thread is where an exception would come to nothing. What rings
+            meanwhile rings again.
     """
 
     def __init__(self) -> None:
         self.rang_at = 0.0
+        self.is_deaf = False
+        # Unlike the start of a thread, putting into it may be interrupted by putting into it.
+        self._wanted: SimpleQueue[float] = SimpleQueue()
+        self._over = threading.Event()
+        self._main = threading.get_ident()
+        self._ringer = threading.Thread(target=self._signal, daemon=True)
+
+    def start(self) -> None:
+        """Begin to ring when it is asked to."""
+        self._ringer.start()
+
+    def stop(self) -> None:
+        """Ring no more."""
+        self._over.set()
+        self._wanted.put(0.0)
+        self._ringer.join()
 
     def ring_after(self, seconds: float) -> None:
         """Ring in so many seconds."""
-        main = threading.main_thread().ident
-        timer = threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGUSR1))
-        timer.daemon = True
-        timer.start()
+        self._wanted.put(seconds)
+
+    def _signal(self) -> None:
+        while not self._over.wait(self._wanted.get()):
+            signal.pthread_kill(self._main, signal.SIGUSR1)
 
     def ring(self, signum: int, frame: FrameType | None) -> None:
         """Interrupt the main thread."""
         del signum, frame
+        if self.is_deaf:
+            self.ring_after(_AGAIN)
+            return
         self.rang_at = time.monotonic()
         raise RangError
 
@@ -68,15 +91,21 @@ def alarm() -> Generator[Alarm]:
     alarm, report = Alarm(), sys.unraisablehook
 
     def reported(args: UnraisableHookArgs) -> None:
-        if isinstance(args.exc_value, RangError):
-            alarm.ring_after(_AGAIN)
-        else:
+        if not isinstance(args.exc_value, RangError):
             report(args)
+            return
+        alarm.is_deaf = True
+        alarm.ring_after(_AGAIN)
+        # Python looks for signals at calls, so for none between this and the end of the hook.
+        alarm.is_deaf = False
 
     before = signal.signal(signal.SIGUSR1, alarm.ring)
     sys.unraisablehook = reported
+    alarm.start()
     try:
         yield alarm
     finally:
+        alarm.is_deaf = True
+        alarm.stop()
         sys.unraisablehook = report
         signal.signal(signal.SIGUSR1, before)

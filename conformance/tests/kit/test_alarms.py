@@ -44,6 +44,27 @@ def test_an_alarm_that_only_ended_a_finalizer_rings_again() -> None:
         _tidy_and_wait(bell)
 
 
+def test_an_alarm_that_rings_while_an_earlier_one_is_reported_rings_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is raised where Python reports something comes to nothing either."""
+    asked: list[float] = []
+
+    def slow(bell: Alarm, seconds: float) -> None:
+        ask(bell, seconds)
+        asked.append(seconds)
+        if len(asked) <= 2:  # in the finalizer, and in the report of its end
+            time.sleep(0.05)
+
+    ask = Alarm.ring_after
+    monkeypatch.setattr(Alarm, "ring_after", slow)
+
+    with alarm() as bell, pytest.raises(RangError):
+        _tidy_and_wait(bell)
+
+    assert len(asked) > 2, "it never rang in the report"
+
+
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_other_trouble_of_finalizers_is_reported_as_before() -> None:
     """Only the alarm's own exception is taken out."""
