@@ -18,9 +18,9 @@ import qcore
 
 BATCH, CONSUMERS, LEASE, KILLS = 500, 2, 2.0, 15
 LONGEST = 120.0
-URL = os.environ["QCORE_URL"]
+BROKER = os.environ["QCORE_URL"]
 # No entry is to blame for the kills, so none is set aside for having been in dying hands.
-URL += f"{'&' if '?' in URL else '?'}crash_limit={KILLS + 1}"
+URL = f"{BROKER}{'&' if '?' in BROKER else '?'}crash_limit={KILLS + 1}"
 
 
 def read(group: str, ledger: pathlib.Path) -> None:
