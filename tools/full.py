@@ -58,12 +58,20 @@ def runs(folder: Path) -> Iterator[Run]:
 
 
 def play(run: Run, reports: Path, options: Sequence[str]) -> None:
-    """Play one run, which leaves its report."""
+    """Play one run, which leaves its report.
+
+    Raises:
+        SystemExit: If it leaves none; what an earlier run left there is gone then as well.
+    """
     report = reports / run.folder
+    (report / "conformance.json").unlink(missing_ok=True)
     words = [sys.executable, "-m", "qcore", "conformance", run.url, "--report", str(report)]
     words += [f"--server={run.server}"] if run.server else []
     done = subprocess.run([*words, *options], capture_output=True, text=True, check=False)  # noqa: S603
-    print(f"{run.name}: {done.stderr.strip().splitlines()[-1]}", flush=True)
+    said = f"{run.name}: {done.stderr.strip().splitlines()[-1]}"
+    if not (report / "conformance.json").exists():
+        raise SystemExit(said)
+    print(said, flush=True)
 
 
 def reported(chosen: Iterable[Run], reports: Path) -> list[tuple[Run, dict[str, Any]]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qcore_conformance.binaries import available_servers
-from tools.full import DESIGNS, WITHIN, Run, reported, runs, table
+from tools.full import DESIGNS, WITHIN, Run, play, reported, runs, table
 
 
 def report(adapter: str, *, conforms: bool, **counts: int) -> dict[str, Any]:
@@ -42,6 +42,17 @@ def test_runs_of_two_suites_are_not_put_into_one_table(tmp_path: Path) -> None:
     _left(tmp_path, chosen[1], suite="0.1.0 (old)")
     with pytest.raises(SystemExit, match="several suites"):
         reported(chosen, tmp_path)
+
+
+def test_a_run_that_broke_off_leaves_nothing_to_be_published(tmp_path: Path) -> None:
+    """What an earlier run found is not what this one found."""
+    broken = Run("memory://x", "")
+    _left(tmp_path, broken, suite="0.1.0 (new)")
+
+    with pytest.raises(SystemExit, match=r"memory: .*no-such-option"):
+        play(broken, tmp_path, ["--no-such-option"])
+
+    assert reported([broken], tmp_path) == []
 
 
 def _left(reports: Path, run: Run, suite: str) -> None:
