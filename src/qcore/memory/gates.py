@@ -71,16 +71,23 @@ class Gates:
         return self._waiting.setdefault((entry.priority, gate.key), deque[Entry]())
 
     def open_line(self, level: int, now: float) -> deque[Entry] | None:
-        """Jobs of a level that wait at a gate which lets the first of them go on."""
-        for place in sorted(self._waiting):
-            line = self._waiting[place]
-            if place[0] == level and line and self.room(line[0], now):
+        """Jobs of a level, first of all that wait at a gate, which lets the next of them go on."""
+        foremost = dict(reversed(self._by_key()))
+        for key in sorted(foremost):
+            line = foremost[key]
+            if line[0].priority == level and self.room(line[0], now):
                 return line
         return None
 
     def passable(self, now: float) -> int:
         """How many of those that wait may go on now."""
-        return sum(min(len(line), self.room(line[0], now)) for line in self.lines())
+        passed, shut = Counter[str](), set[str]()
+        for key, line in self._by_key():
+            if key not in shut:
+                room = max(0, self.room(line[0], now) - passed[key])
+                passed[key] += min(len(line), room)
+                shut |= {key} if room < len(line) else set()
+        return passed.total()
 
     def next_window(self, now: float) -> float | None:
         """When a window ends at whose gate somebody waits."""
@@ -90,5 +97,8 @@ class Gates:
 
     def lines(self) -> Iterator[deque[Entry]]:
         """All that wait, by key and those of a key most urgent first."""
+        return (line for _, line in self._by_key())
+
+    def _by_key(self) -> list[tuple[str, deque[Entry]]]:
         places = sorted(self._waiting, key=lambda place: (f"{place[1]}|", -place[0]))
-        return (self._waiting[place] for place in places if self._waiting[place])
+        return [(key, line) for level, key in places if (line := self._waiting[level, key])]

@@ -256,6 +256,27 @@ def test_the_more_urgent_of_a_gate_comes_first(bed: Bed) -> None:
     assert [one.job.id for one in _one_by_one(queue)] == [ids[at] for at in (4, 2, 1, 3, 0)]
 
 
+@invariant("Q-GATE-04")
+@pytest.mark.parametrize("met", ["before", "now"])
+def test_a_narrow_job_holds_back_the_less_urgent_of_its_gate(bed: Bed, met: str) -> None:
+    """Or it would wait for as long as wider ones come; also if this take is the first to meet it."""
+    _need(bed, "priority", "order:fifo_single")
+    queue = bed.queue()
+    queue.enqueue_many(_jobs(3, 5))
+    held = queue.reserve_many(4, timeout=0.0, lease=LONG)
+    assert len(held) == 3
+    narrow = queue.enqueue(b"", gate=_gate(1), priority=2)
+    if met == "before":
+        assert quiet(queue, 0.0)
+    held.pop().ack()
+    assert quiet(queue, 0.0)
+    assert all(queue.ack_many(held))
+
+    first, *others = queue.reserve_many(3, timeout=0.0, lease=LONG)
+    assert first.job.id == narrow
+    assert _numbers(others) == [3, 4]
+
+
 def _one_by_one(queue: qcore.Queue) -> list[qcore.Delivery]:
     found: list[qcore.Delivery] = []
     while delivery := queue.reserve(timeout=scaled(0.2)):

@@ -39,7 +39,12 @@ end
 -- Whether a job may go on now. If not, it is to be parked; what waits at its gate already stays.
 function gates.lets(job, now)
   if is_open(job, now) then return true end
-  if trying then shut = true else stopped[#stopped + 1] = job end
+  if trying then
+    shut = true
+  else
+    stopped[#stopped + 1] = job
+    state_of((gate_of(job))).stopped = true
+  end
   return false
 end
 
@@ -113,8 +118,8 @@ function gates.consume(level, sink)
   local names = redis.call('ZRANGEBYSCORE', key.open, first, last, 'LIMIT', 0, SWEEP)
   for _, name in ipairs(names) do
     if sink.room() == 0 then return false end
-    state_of(name)
-    if not try(name, level, sink) then return false end
+    -- Who was stopped at this gate on a more urgent level goes before all that wait there.
+    if not state_of(name).stopped and not try(name, level, sink) then return false end
   end
   -- Nobody in a line may pass those who wait.
   sink.cut = sink.cut or #names == SWEEP

@@ -27,6 +27,22 @@ def test_no_more_are_in_hand_than_the_gate_lets_through() -> None:
     assert line.queue.stats() == QueueStats(ready=2, held=3, enqueued=5)
 
 
+def test_a_narrow_job_holds_back_the_less_urgent_of_its_gate() -> None:
+    """It would wait for as long as wider ones come; nobody is woken for these either."""
+    line = Line()
+    put(line, TWO, "a", "b", "c")
+    first, second = line.take()
+    put(line, GateLimits("acme", concurrency=1), "narrow", priority=2)
+    put(line, GateLimits("bolt", concurrency=1), "other")
+    assert line.ids() == ["other"]
+    line.settle(Verb.ACK, first)
+    assert line.queue.available(line.clock.time()) == 0
+    assert line.look().more is False
+    line.settle(Verb.ACK, second)
+    assert line.queue.available(line.clock.time()) == 2
+    assert line.ids() == ["narrow", "c"]
+
+
 @pytest.mark.parametrize("verb", [Verb.ACK, Verb.RETRY, Verb.DEAD_LETTER])
 def test_each_ending_lets_one_more_through(verb: Verb) -> None:
     """Once, though it is settled twice."""
