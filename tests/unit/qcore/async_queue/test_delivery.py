@@ -12,7 +12,7 @@ from qcore.backend import Settle, Verb
 from qcore.errors import LeaseLost, Unavailable
 from qcore.policy import RetryPolicy
 from tests.unit.qcore.stubs import Away, StubAdapter
-from tests.unit.qcore.waiting import eventually_async
+from tests.unit.qcore.waiting import eventually_async, run_out
 
 pytestmark = pytest.mark.asyncio
 
@@ -105,7 +105,8 @@ async def test_a_lost_lease_is_an_error_at_the_end() -> None:
     """A note where there is an error already."""
     async with scene_of() as scene:
         delivery = await scene.hold(lease=0.1)
-        await eventually_async(lambda: delivery.lost)
+        await eventually_async(run_out(0.1))
+        assert delivery.lost
         with pytest.raises(LeaseLost, match="could not ack"):
             await delivery.ack()
         with pytest.raises(ValueError, match="wrong") as failure:

@@ -11,7 +11,7 @@ from qcore.errors import InvalidInput, LeaseLost, LimitExceeded, Unavailable
 from qcore.policy import RetryPolicy
 from qcore.queue import Delivery, Queue
 from tests.unit.qcore.stubs import Away, StubAdapter
-from tests.unit.qcore.waiting import eventually
+from tests.unit.qcore.waiting import eventually, run_out
 
 KEPT = 0.6
 """A lease that does not run out when the machine is busy for a moment."""
@@ -117,7 +117,8 @@ def test_a_batch_settles_deliveries_in_their_blocks(scene: Scene) -> None:
 def test_a_lost_lease_is_an_error_at_the_end(scene: Scene) -> None:
     """The work was done, but somebody else may do it again."""
     delivery = scene.hold(lease=0.1)
-    eventually(lambda: delivery.lost)
+    eventually(run_out(0.1))
+    assert delivery.lost
     with pytest.raises(LeaseLost, match="could not ack"):
         delivery.ack()
     with pytest.raises(LeaseLost), delivery:
@@ -128,7 +129,8 @@ def test_a_lost_lease_is_an_error_at_the_end(scene: Scene) -> None:
 def test_an_error_of_the_work_is_not_hidden_by_one_of_settling(scene: Scene) -> None:
     """The second is a note of the first."""
     delivery = scene.hold(lease=0.1)
-    eventually(lambda: delivery.lost)
+    eventually(run_out(0.1))
+    assert delivery.lost
     with pytest.raises(ValueError, match="wrong") as failure:
         fail(ValueError("wrong"), delivery)
     assert "could not retry" in failure.value.__notes__[0]
@@ -172,7 +174,8 @@ def test_the_lease_of_work_outside_a_block_is_extended_by_hand(scene: Scene) -> 
     assert delivery.lease == 60.0
     assert delivery.until > time.monotonic() + 50
     delivery.extend(0.1)
-    eventually(lambda: delivery.lost)
+    eventually(run_out(0.1))
+    assert delivery.lost
     with pytest.raises(LeaseLost, match="extend"):
         delivery.extend(60.0)
 
