@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -107,5 +108,8 @@ def alarm() -> Generator[Alarm]:
     finally:
         alarm.is_deaf = True
         alarm.stop()
+        # What it parted from the one who would have closed it is complained of here, not later in
+        # the test of somebody else.
+        gc.collect()
         sys.unraisablehook = report
         signal.signal(signal.SIGUSR1, before)

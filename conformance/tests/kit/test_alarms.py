@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -106,3 +107,16 @@ def test_an_alarm_says_that_other_threads_cannot_hear_it() -> None:
     thread.start()
     thread.join()
     assert len(raised) == 1
+
+
+def test_what_an_exception_left_behind_is_gone_with_the_alarm() -> None:
+    """A socket that nobody closed is complained of here, and not in a later test."""
+
+    class Ring:
+        def __init__(self) -> None:
+            self.itself = self
+
+    with alarm():
+        left = weakref.ref(Ring())
+        assert left() is not None
+    assert left() is None
