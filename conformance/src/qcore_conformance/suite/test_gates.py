@@ -259,7 +259,7 @@ def test_the_more_urgent_of_a_gate_comes_first(bed: Bed) -> None:
 @invariant("Q-GATE-04")
 @pytest.mark.parametrize("met", ["before", "now"])
 def test_a_narrow_job_holds_back_the_less_urgent_of_its_gate(bed: Bed, met: str) -> None:
-    """Or it would wait for as long as wider ones come; also if this take is the first to meet it."""
+    """Or it would wait for as long as wider ones come; also if one take meets both."""
     _need(bed, "priority", "order:fifo_single")
     queue = bed.queue()
     queue.enqueue_many(_jobs(3, 5))
