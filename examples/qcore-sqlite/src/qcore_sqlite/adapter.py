@@ -39,6 +39,8 @@ _POLL = 0.02
 """Seconds between two looks for what other processes wrote."""
 _BUSY = 5.0
 """Seconds that a transaction waits for those of others."""
+_AGAIN = 0.001
+"""Seconds until a file that others have locked is tried again."""
 _NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 _PROMISES = Capabilities(
@@ -102,6 +104,8 @@ class SqliteBackend:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(files("qcore_sqlite").joinpath("schema.sql").read_text())
+        # From here on it is this adapter that waits.
+        self._db.execute("PRAGMA busy_timeout = 0")
         return _PROMISES
 
     def interrupt(self) -> None:
@@ -127,7 +131,7 @@ class SqliteBackend:
         with self._lock:
             db = self._connection()
             try:
-                db.execute("BEGIN IMMEDIATE")
+                _in_turn(db, "BEGIN IMMEDIATE")
                 now = int(db.execute(_NOW).fetchone()[0])
                 rows = Rows(db, f"{self._params['namespace']}/{queue}", now)
                 result = act(rows)
@@ -174,7 +178,7 @@ class SqliteBackend:
         """Numbers of which one changes when anybody writes to the file, or interrupts."""
         with self._lock:
             db = self._connection()
-            version = int(db.execute("PRAGMA data_version").fetchone()[0])
+            version = int(_in_turn(db, "PRAGMA data_version").fetchone()[0])
             return version, db.total_changes, self._interrupts
 
     def records(self, queue: str, ids: Sequence[str]) -> Sequence[Record | None]:
@@ -210,7 +214,7 @@ class SqliteBackend:
         """The queues of the namespace."""
         prefix = f"{self._params['namespace']}/"
         with self._lock:
-            found = self._connection().execute("SELECT DISTINCT queue FROM counters ORDER BY queue")
+            found = _in_turn(self._connection(), "SELECT DISTINCT queue FROM counters ORDER BY 1")
             names = [str(row["queue"]) for row in found]
         return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
@@ -233,6 +237,22 @@ class SqliteBackend:
     def remove(self, queue: str, ids: Sequence[str]) -> int:
         """Drop the named dead jobs."""
         return self._within(queue, lambda rows: rows.remove(ids))
+
+
+def _in_turn(db: sqlite3.Connection, statement: str) -> sqlite3.Cursor:
+    """Execute what others may keep from the file for a moment.
+
+    SQLite asks for it more and more seldom, and may find it taken each time; then leases run out.
+    """
+    deadline = time.monotonic() + _BUSY
+    while True:
+        try:
+            return db.execute(statement)
+        except sqlite3.OperationalError as error:
+            # What is above the last byte says more of the same error.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN)
 
 
 class SqliteAdapter:

@@ -1,0 +1,53 @@
+"""The SQLite adapter where other processes write all the time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import qcore
+from qcore_conformance.waiting import scaled
+
+_HELD, _FREE = 0.04, 0.004
+"""Seconds for which the file is locked by others, over and over, and free in between."""
+
+
+class _Crowd(threading.Thread):
+    """Others that write over and over, with short gaps."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.writing, self.over = threading.Event(), threading.Event()
+        self._path = path
+
+    def run(self) -> None:
+        db = sqlite3.connect(self._path, timeout=0.0, isolation_level=None)
+        while not self.over.wait(_FREE):
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                continue
+            self.writing.set()
+            time.sleep(_HELD)
+            self.writing.clear()
+            db.execute("ROLLBACK")
+        db.close()
+
+
+def test_a_call_has_its_turn_however_short_the_gaps_are(tmp_path: Path) -> None:
+    """Or the lease of what it acks runs out meanwhile."""
+    path, waits = tmp_path / "jobs.db", list[float]()
+    crowd = _Crowd(path)
+    with qcore.connect(f"sqlite://{path}") as connection:
+        queue = connection.queue("q")
+        crowd.start()
+        for _ in range(20):
+            assert crowd.writing.wait(scaled(10.0))
+            began = time.monotonic()
+            queue.enqueue(b"")
+            waits.append(time.monotonic() - began)
+        crowd.over.set()
+        crowd.join()
+    assert max(waits) < scaled(0.5)
