@@ -13,14 +13,13 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 import qcore
+from qcore.capabilities import Capabilities
 
 from .contract import contract
 from .harness import Harness
@@ -28,7 +27,7 @@ from .harnesses import harness_for, mode_of
 from .notes import read_notes, suite_facts
 from .pages import as_html
 from .publishing import as_json, as_markdown, verdict
-from .tally import Tally, tallied
+from .tally import tallied
 from .waivers import read_waivers
 
 __all__ = ["conformance", "conformance_page"]
@@ -67,6 +66,7 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
         harness = harness_for(url, server)
     except (ValueError, LookupError) as error:
         raise click.UsageError(str(error)) from None
+    capabilities = _capabilities(harness)
     seed = random.getrandbits(32) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="qcore-") as folder:
         place = report or Path(folder)
@@ -78,8 +78,10 @@ def conformance(  # noqa: PLR0917  (click passes them by name)
         options += [] if alternate is None else [f"--qcore-alternate={alternate}"]
         options += [f"--qcore-contract={version}"] if version else []
         _run_suite(url, place, options)
-        header = {"tier": f"0-{tier} of 4", "seed": seed}
-        tally = _tally(harness, url, place / "outcomes.json", version, header)
+        header = _header(url, capabilities, tier, seed)
+        waivers = read_waivers(harness.waivers, datetime.now(UTC).date())
+        notes = read_notes(place / "outcomes.json")
+        tally = tallied(notes, capabilities, header, waivers=waivers, version=version)
         (place / "conformance.json").write_text(json.dumps(as_json(tally), indent=1))
         (place / "conformance.md").write_text(as_markdown(tally))
         (place / "conformance.html").write_text(as_html([as_json(tally)]))
@@ -117,20 +119,26 @@ def _run_suite(url: str, place: Path, options: list[str]) -> None:
         )
 
 
-def _tally(
-    harness: Harness, url: str, notes: Path, version: str, header: Mapping[str, Any]
-) -> Tally:
-    waivers = read_waivers(harness.waivers, datetime.now(UTC).date())
+def _capabilities(harness: Harness) -> Capabilities:
+    """What the broker promises.
+
+    Raises:
+        QcoreError: If it cannot be had, of which the suite would only complain in each test.
+    """
     harness.start()
     try:
         with qcore.connect(harness.url("facts")) as connection:
-            capabilities = connection.capabilities
+            return connection.capabilities
     finally:
         harness.stop()
-    header = {
+
+
+def _header(url: str, capabilities: Capabilities, tier: int, seed: int) -> dict[str, object]:
+    """Under what circumstances the suite was played."""
+    return {
         "adapter": f"{capabilities.adapter}{mode_of(url)}",
         **suite_facts(),
         "server": dict(capabilities.facts),
-        **header,
+        "tier": f"0-{tier} of 4",
+        "seed": seed,
     }
-    return tallied(read_notes(notes), capabilities, header, waivers=waivers, version=version)
