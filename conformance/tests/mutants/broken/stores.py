@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -303,6 +304,22 @@ class _RateInName(MemoryQueue):
         self._gates = _Uncounted()
 
 
+class _AtEachLevel(Gates):
+    """Asks only those of one level whether they go on."""
+
+    def open_line(self, level: int, now: float) -> deque[Entry] | None:
+        lines = (line for line in self.lines() if line[0].priority == level)
+        return next((line for line in lines if self.room(line[0], now)), None)
+
+
+class _WideGoBy(MemoryQueue):
+    """Lets the less urgent of a gate go by the more urgent if their numbers are larger."""
+
+    def __init__(self, *limits: Any) -> None:
+        super().__init__(*limits)
+        self._gates = _AtEachLevel()
+
+
 class _Undying(Ledger):
     """Keeps every record, whatever was asked for."""
 
@@ -414,3 +431,4 @@ slots_of_the_dead = _broken("slots-of-the-dead", _SlotsOfTheDead)
 sound_unordered = _Modest("sound-unordered", _over(_Unordered), _PromisesNoOrder)
 stats_count_held_as_ready = _broken("stats-count-held-as-ready", _HeldCountsAsReady)
 unfenced_ack = _broken("unfenced-ack", _UnfencedAck)
+wide_go_by = _broken("wide-go-by", _WideGoBy)
