@@ -18,6 +18,7 @@ import attrs
 from qcore.backend import Settle, Verb
 from qcore.consume.delivery import BaseDelivery
 from qcore.errors import Closed
+from qcore.job import Receipt
 from qcore.log import HEARTBEAT_FAILED, LEASE_LOST, Logger
 
 __all__ = ["Keeper", "Settler"]
@@ -63,7 +64,7 @@ class Keeper:
     def __init__(self, connect: Callable[[], Settler], monotonic: Callable[[], float]) -> None:
         self._connect = connect
         self._monotonic = monotonic
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[Receipt, _Kept] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wake_at = float("inf")
@@ -86,10 +87,10 @@ class Keeper:
         with self._changed:
             if self._closed:
                 return
-            kept = self._kept.get(delivery.receipt.token)
+            kept = self._kept.get(delivery.receipt)
             if kept is None:
                 kept = _Kept(delivery, _next_beat(delivery))
-                self._kept[delivery.receipt.token] = kept
+                self._kept[delivery.receipt] = kept
             kept.holders.add(id(holder))
             if mark:
                 kept.mark_at = self._monotonic() + _LINGER
@@ -99,7 +100,7 @@ class Keeper:
     def replan(self, delivery: BaseDelivery) -> None:
         """Take note that the lease of a delivery was extended by hand."""
         with self._changed:
-            kept = self._kept.get(delivery.receipt.token)
+            kept = self._kept.get(delivery.receipt)
             if kept is not None:
                 kept.beat_at = _next_beat(delivery)
                 self._hasten(kept)
@@ -107,15 +108,15 @@ class Keeper:
     def drop(self, delivery: BaseDelivery) -> None:
         """Leave this delivery's lease alone from now on."""
         with self._changed:
-            self._kept.pop(delivery.receipt.token, None)
+            self._kept.pop(delivery.receipt, None)
 
     def leave(self, holder: object) -> None:
         """Drop the deliveries that only this holder held."""
         with self._changed:
-            for token, kept in list(self._kept.items()):
+            for receipt, kept in list(self._kept.items()):
                 kept.holders.discard(id(holder))
                 if not kept.holders:
-                    del self._kept[token]
+                    del self._kept[receipt]
 
     def _hasten(self, kept: _Kept) -> None:
         if kept.next_at < self._wake_at:
@@ -187,7 +188,7 @@ class Keeper:
 
     def _lost(self, delivery: BaseDelivery) -> None:
         with self._changed:
-            ours = self._kept.pop(delivery.receipt.token, None) is not None
+            ours = self._kept.pop(delivery.receipt, None) is not None
         # What was settled while the beat was on its way is not lost.
         if ours and not delivery.settled:
             delivery.lose()

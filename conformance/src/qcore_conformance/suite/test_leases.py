@@ -167,3 +167,18 @@ def test_a_long_job_is_delivered_once(bed: Bed) -> None:
         again.ack()
 
     at_once(inside_with, for_a_consumer)
+
+
+@invariant("Q-LEASE-04")
+def test_jobs_of_one_id_in_two_queues_are_both_kept(bed: Bed) -> None:
+    """Ids are unique within a queue; one connection may hold both."""
+    lease, other = 2 * bed.lease, bed.connect()
+    connection = bed.connect()
+    for name in ("a", "b"):
+        connection.queue(name).enqueue(b"", id="same")
+
+    with taken(connection.queue("a"), lease) as one, taken(connection.queue("b"), lease) as two:
+        seek = (partial(quiet, other.queue(name), 3 * lease) for name in ("a", "b"))
+        assert at_once(*seek) == [True, True]
+        assert not one.lost
+        assert not two.lost

@@ -88,6 +88,23 @@ def test_a_lease_is_extended_for_as_long_as_it_is_kept(keeper: Keeper, settler: 
     assert {step.millis for _, steps in settler.flushes for step in steps} == {600}
 
 
+def test_deliveries_of_two_queues_are_both_kept_if_their_tokens_are_the_same(
+    keeper: Keeper, settler: Settler
+) -> None:
+    """A token names a delivery within its queue; callers choose ids, and may do so twice."""
+    one, other = delivery(queue="q", lease=KEPT), delivery(queue="other", lease=KEPT)
+    for kept in (one, other):
+        keeper.keep(kept, "me")
+    eventually(lambda: settler.count(Verb.EXTEND) >= 6)
+    assert {queue for queue, _ in settler.flushes} == {"q", "other"}
+    assert not one.lost
+    assert not other.lost
+    keeper.drop(one)
+    settler.flushes.clear()
+    eventually(lambda: settler.count(Verb.EXTEND) >= 3)
+    assert {queue for queue, _ in settler.flushes[1:]} == {"other"}
+
+
 def test_nothing_happens_before_there_is_something_to_keep(settler: Settler) -> None:
     """Neither a thread nor a session."""
     keeper = Keeper(lambda: pytest.fail("connected"), time.monotonic)
