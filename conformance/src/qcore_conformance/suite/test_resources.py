@@ -18,7 +18,7 @@ from qcore_conformance.waiting import scaled
 _SOME = 1 << 20
 """Bytes that a process may grow by for reasons of its own."""
 _POOLED = 8
-"""Threads that pools may add: one whose thread has not come back from the call before starts another.
+"""Threads that pools may add, which start another if the last call has not quite let go of its own.
 
 A leak would be of one for each call, which are more than this even in a short run.
 """
