@@ -165,8 +165,10 @@ class SqliteBackend:
 
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Sleep until somebody wrote to the file, or ``timeout`` is over."""
-        del queues
-        self._sleep(self._seen(), timeout)
+        seen = self._seen()
+        # It may have come between the last take and this.
+        if not any(self.peek(queue, State.READY, 1, 0) for queue in queues):
+            self._sleep(seen, timeout)
 
     def _sleep(self, seen: tuple[int, ...], timeout: float) -> None:
         deadline = time.monotonic() + timeout
