@@ -10,6 +10,7 @@ is interrupted.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
@@ -138,18 +139,49 @@ class _Waits:
         self._pool.shutdown(wait=False)
 
 
+class _Calls:
+    """Threads for calls, no more than calls were under way at one time.
+
+    An executor of many threads starts another if the last call's thread has not come back to it
+    yet. So each thread here is an executor of its own, and free as soon as its call is done.
+    """
+
+    def __init__(self) -> None:
+        self._room = asyncio.Semaphore(_MOST_CALLS)
+        self._threads: list[ThreadPoolExecutor] = []
+        self._free: deque[ThreadPoolExecutor] = deque()
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Call it in a thread; one that is cancelled goes on there."""
+        async with self._room:
+            thread = self._free.pop() if self._free else self._start()
+            done = thread.submit(function, *args)
+            # Told before the task that waits, which so finds it free for its next call.
+            done.add_done_callback(lambda _: self._free.append(thread))
+            return await asyncio.wrap_future(done)
+
+    def _start(self) -> ThreadPoolExecutor:
+        self._threads.append(thread := ThreadPoolExecutor(1, thread_name_prefix="qcore-call"))
+        return thread
+
+    def close(self) -> None:
+        """Let every thread end with its call."""
+        for thread in self._threads:
+            thread.shutdown(wait=False)
+
+
 class _Lifted:
     def __init__(self, backend: Backend, *, threads: bool) -> None:
         self._backend = backend
         self._threads = threads
-        self._calls = ThreadPoolExecutor(_MOST_CALLS, thread_name_prefix="qcore-call")
+        self._calls = _Calls()
         self._waits = _Waits(backend, backend.wait)
         self._ends = _Waits(backend, self._wait_end)
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:
         if not self._threads:
             return function(*args)
-        return await asyncio.get_running_loop().run_in_executor(self._calls, function, *args)
+        return await self._calls.call(function, *args)
 
     @property
     def _inspection(self) -> Inspection:
@@ -173,7 +205,7 @@ class _Lifted:
         await self._waits.close()
         await self._ends.close()
         await self._call(self._backend.close)
-        self._calls.shutdown(wait=False)
+        self._calls.close()
 
     async def enqueue(
         self, queue: str, jobs: Sequence[Enqueue], flush: Flush

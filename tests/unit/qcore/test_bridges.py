@@ -197,6 +197,47 @@ async def test_calls_are_made_in_the_loop_or_in_threads() -> None:
     eventually(lambda: not own_threads())
 
 
+async def test_there_are_no_more_threads_than_calls_at_one_time() -> None:
+    """However many calls come one after the other."""
+    backend = lift_threads(cast("Backend", Sleeper()))
+    threads = {(await backend.health())["thread"] for _ in range(2000)}
+    assert len(threads) == 1
+    await asyncio.gather(*(backend.health() for _ in range(100)))
+    assert 1 <= len(own_threads()) <= 32
+    await backend.close()
+    await eventually_async(lambda: not own_threads())
+
+
+class Slow(Sleeper):
+    """A backend whose first call does not end before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.gate = threading.Event()
+
+    def health(self) -> dict[str, Any]:
+        """The thread of this call."""
+        self.calls += 1
+        assert self.calls > 1 or self.gate.wait(PATIENCE)
+        return super().health()
+
+
+async def test_a_cancelled_call_keeps_its_thread_until_it_ends() -> None:
+    """Nobody waits behind it."""
+    slow = Slow()
+    backend = lift_threads(cast("Backend", slow))
+    task = asyncio.ensure_future(backend.health())
+    await eventually_async(lambda: slow.calls)
+    (busy,) = own_threads()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (await backend.health())["thread"] is not busy
+    slow.gate.set()
+    await backend.close()
+    await eventually_async(lambda: not own_threads())
+
+
 async def test_subscriptions_are_lifted_as_well() -> None:
     """For adapters that only reach listeners."""
     sleeper = Sleeper()

@@ -17,11 +17,6 @@ from qcore_conformance.waiting import scaled
 
 _SOME = 1 << 20
 """Bytes that a process may grow by for reasons of its own."""
-_POOLED = 8
-"""Threads that pools may add, which start another if the last call has not quite let go of its own.
-
-A leak would be of one for each call, which are more than this even in a short run.
-"""
 
 
 def _leftovers(bed: Bed, namespace: str) -> Sequence[str]:
@@ -159,7 +154,7 @@ def test_jobs_that_are_done_take_no_memory(bed: Bed) -> None:
     for _ in range(2):
         _through(bed, queue, min(total, 10_000))
     resident, stored = resident_bytes(), bed.harness.stored_bytes(namespace)
-    most, began = Footprint.now().plus(_POOLED), time.monotonic()
+    footprint, began = Footprint.now(), time.monotonic()
 
     for start in range(0, total, 10_000):
         _through(bed, queue, min(10_000, total - start))
@@ -174,7 +169,7 @@ def test_jobs_that_are_done_take_no_memory(bed: Bed) -> None:
         bed.figure("stored before and after", stored, f"{now} bytes")
         assert now is not None
         assert now <= stored * 1.1
-    bed.until(lambda: not Footprint.now().exceeds(most), f"no more is open than {most}")
+    bed.until(lambda: not Footprint.now().exceeds(footprint), f"no more is open than {footprint}")
 
 
 def _through(bed: Bed, queue: qcore.Queue, count: int) -> None:
