@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -25,6 +25,9 @@ _TASKS_ONLY = "only a task can be cancelled"
 _SOON = 1.0
 """Seconds within which a cancellation must be seen."""
 _CROWD = 20
+_SPREAD = [number / 2000 for number in range(_CROWD)]
+_TOGETHER = [0.3] * _CROWD
+"""Seconds after which each of a crowd is cancelled: while some begin, or when all wait."""
 _PADDING = b"." * 4000
 
 
@@ -160,9 +163,8 @@ def test_a_thousand_cancels_are_seen_at_once_and_leak_nothing(bed: Bed) -> None:
     """Neither a task, nor a thread, nor a socket."""
     late: list[float] = []
 
-    async def crowd(queue: qcore.AsyncQueue, tasks: int) -> None:
-        waits = (queue.reserve(timeout=None) for _ in range(_CROWD))
-        shots = [cancelled_after(wait, n / 2000) for n, wait in enumerate(waits)]
+    async def crowd(queue: qcore.AsyncQueue, tasks: int, moments: Sequence[float]) -> None:
+        shots = [cancelled_after(queue.reserve(timeout=None), one) for one in moments]
         for task, took in await asyncio.gather(*shots):
             assert task.cancelled()
             late.append(took)
@@ -174,12 +176,12 @@ def test_a_thousand_cancels_are_seen_at_once_and_leak_nothing(bed: Bed) -> None:
             queue = connection.queue("q")
             await queue.subscribe()
             tasks = len(asyncio.all_tasks())
-            for _ in range(10):
-                await crowd(queue, tasks)
-            # Of one crowd more may have been at work at one time than of those before.
-            most = Footprint.now().plus(bed.harness.descriptors(_CROWD) or _CROWD)
+            # Cancelled together, they need all that they can need at one time, which pools keep.
+            for moments in (_TOGETHER, *[_SPREAD] * 10):
+                await crowd(queue, tasks, moments)
+            most = Footprint.now().plus(_CROWD)
             for _ in range(bed.many(50)):
-                await crowd(queue, tasks)
+                await crowd(queue, tasks, _SPREAD)
             await _calm(lambda: not Footprint.now().exceeds(most), f"no more than {most}")
             await queue.enqueue(b"")
             assert await queue.reserve(timeout=scaled(10.0)) is not None
