@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 import qcore
 from qcore_conformance.waiting import scaled
 
@@ -53,13 +55,14 @@ def test_a_call_has_its_turn_however_short_the_gaps_are(tmp_path: Path) -> None:
     assert max(waits) < scaled(0.5)
 
 
-def test_a_wait_ends_at_once_for_what_came_since_the_last_look(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay", [0.0, 0.2])
+def test_a_wait_knows_of_what_came_since_the_last_look(tmp_path: Path, delay: float) -> None:
     """Another process may have enqueued it between the take and the wait."""
     with qcore.connect(f"sqlite://{tmp_path}/jobs.db") as connection:
         queue = connection.queue("q")
         assert queue.reserve(timeout=0.0) is None
         with qcore.connect(f"sqlite://{tmp_path}/jobs.db") as other:
-            other.queue("q").enqueue(b"")
+            other.queue("q").enqueue(b"", delay=delay)
         began = time.monotonic()
         queue.session.backend.wait(["q"], scaled(5.0))
     assert time.monotonic() - began < scaled(1.0)

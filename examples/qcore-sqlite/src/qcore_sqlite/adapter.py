@@ -104,7 +104,6 @@ class SqliteBackend:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(files("qcore_sqlite").joinpath("schema.sql").read_text())
-        # From here on it is this adapter that waits.
         self._db.execute("PRAGMA busy_timeout = 0")
         return _PROMISES
 
@@ -166,9 +165,9 @@ class SqliteBackend:
     def wait(self, queues: Sequence[str], timeout: float) -> None:
         """Sleep until somebody wrote to the file, or ``timeout`` is over."""
         seen = self._seen()
-        # It may have come between the last take and this.
-        if not any(self.peek(queue, State.READY, 1, 0) for queue in queues):
-            self._sleep(seen, timeout)
+        # What came between the last take and this would be missed otherwise.
+        due = [self._within(queue, lambda rows: rows.next_due()) for queue in queues]
+        self._sleep(seen, min([timeout, *(seconds for seconds in due if seconds is not None)]))
 
     def _sleep(self, seen: tuple[int, ...], timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -244,7 +243,7 @@ class SqliteBackend:
 def _in_turn(db: sqlite3.Connection, statement: str) -> sqlite3.Cursor:
     """Execute what others may keep from the file for a moment.
 
-    SQLite asks for it more and more seldom, and may find it taken each time; then leases run out.
+    SQLite would ask more and more seldom and may find it taken each time; then leases run out.
     """
     deadline = time.monotonic() + _BUSY
     while True:

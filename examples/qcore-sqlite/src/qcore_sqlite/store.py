@@ -160,7 +160,7 @@ class Rows:
         ready = self._jobs("row, lost", which, limit=request.limit + 1)
         chosen = _together(ready[: request.limit])
         jobs = [self._lease(job["row"], request, owner) for job in chosen]
-        return Taken(jobs, more=len(ready) > len(chosen), next_due=self._next_due())
+        return Taken(jobs, more=len(ready) > len(chosen), next_due=self.next_due())
 
     def _recover(self, crash_limit: int, delivery_cap: int) -> None:
         for row, crashes, lost in self._jobs("row, crashes + started, lost + 1", _EXPIRED):
@@ -179,7 +179,10 @@ class Rows:
         (taken,) = self._jobs(columns, "row = :row", row=row)
         return TakenJob(**taken)
 
-    def _next_due(self) -> float | None:
+    def next_due(self) -> float | None:
+        """Seconds until a take has something to do; ``None`` if it never will."""
+        if self._jobs("row", "state = 'ready' LIMIT 1"):
+            return 0.0
         ((first,),) = self._jobs("min(due)", "state IN ('held', 'delayed')")
         return None if first is None else max(0.0, (first - self.now) / 1000)
 
