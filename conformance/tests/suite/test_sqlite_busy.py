@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sqlite3
 import threading
 import time
@@ -53,6 +54,23 @@ def test_a_call_has_its_turn_however_short_the_gaps_are(tmp_path: Path) -> None:
         crowd.over.set()
         crowd.join()
     assert max(waits) < scaled(0.5)
+
+
+def test_a_file_that_stays_locked_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while, and nothing is lost: the caller still has the job."""
+    monkeypatch.setattr(importlib.import_module("qcore_sqlite.adapter"), "_BUSY", 0.2)
+    path = tmp_path / "jobs.db"
+    with qcore.connect(f"sqlite://{path}?patience=100ms") as connection:
+        queue = connection.queue("q")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(qcore.Unavailable, match="locked"):
+            queue.enqueue(b"")
+        other.close()
+        queue.enqueue(b"")
+        assert queue.stats().ready == 1
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.2])
